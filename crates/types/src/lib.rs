@@ -1,0 +1,16 @@
+//! The words every part of Streamr shares: ids, units, times and secrets.
+//!
+//! Owns newtypes that make a swapped id or a wrong unit a compile error. Knows
+//! nothing of protocols, storage or services, and imports no crate of ours.
+
+mod id;
+mod secret;
+mod slug;
+mod time;
+mod unit;
+
+pub use id::{EventId, InstanceId, ParseIdError, PublishId, SessionId, StreamId};
+pub use secret::Secret;
+pub use slug::{ParseSlugError, Slug};
+pub use time::{MediaTime, Timescale};
+pub use unit::{Bitrate, ByteCount, Epoch, Msn, PartIndex};
