@@ -6,11 +6,13 @@
 mod id;
 mod secret;
 mod slug;
+mod state;
 mod time;
 mod unit;
 
 pub use id::{EventId, InstanceId, ParseIdError, PublishId, SessionId, StreamId};
 pub use secret::Secret;
 pub use slug::{ParseSlugError, Slug};
+pub use state::{InvalidTransition, ParseStateError, StreamState};
 pub use time::{MediaTime, Timescale};
 pub use unit::{Bitrate, ByteCount, Epoch, Msn, PartIndex};

@@ -1,0 +1,21 @@
+//! Generates the gRPC code from `/proto`, without protoc.
+
+use std::path::Path;
+
+const FILES: [&str; 4] = [
+    "streamr/media/v1/media.proto",
+    "streamr/coordinator/v1/coordinator.proto",
+    "streamr/packager/v1/packager.proto",
+    "streamr/events/v1/events.proto",
+];
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
+    println!("cargo:rerun-if-changed={}", root.display());
+    let descriptors = protox::compile(FILES, [&root])?;
+    // Payloads as `Bytes`: a message's payload is a slice of what arrived, never a copy of its own.
+    tonic_prost_build::configure()
+        .bytes(".")
+        .compile_fds(descriptors)?;
+    Ok(())
+}

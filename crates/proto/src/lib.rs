@@ -1,0 +1,36 @@
+//! The services' gRPC contracts: code generated from `/proto`, conversions to our types, and the one
+//! table of error codes.
+//!
+//! Owns the wire format between services. Knows no transport and no service.
+
+pub mod code;
+pub mod convert;
+
+macro_rules! generated {
+    ($(#[$doc:meta])* $module:ident, $package:literal) => {
+        $(#[$doc])*
+        #[expect(missing_docs, clippy::pedantic, clippy::allow_attributes_without_reason, reason = "generated; documented in /proto")]
+        pub mod $module {
+            tonic::include_proto!($package);
+        }
+    };
+}
+
+generated!(
+    /// Samples from ingest to packagers.
+    media, "streamr.media.v1");
+generated!(
+    /// What services ask and tell the coordinator.
+    coordinator, "streamr.coordinator.v1");
+generated!(
+    /// A stream's window from origin to edges.
+    packager, "streamr.packager.v1");
+generated!(
+    /// Facts on the event bus.
+    events, "streamr.events.v1");
+
+pub use code::ErrorCode;
+pub use convert::ConvertError;
+
+/// The largest gRPC message: a message holds at least one sample, of up to 8 MiB, and its framing.
+pub const MAX_MESSAGE_BYTES: usize = 8 * 1024 * 1024 + 64 * 1024;

@@ -1,0 +1,16 @@
+//! Configuration: defaults < file < environment `STREAMR__SECTION__KEY` < flags.
+//!
+//! Every program takes the same configuration and reads its own sections, so one file serves them all.
+
+mod error;
+mod load;
+mod section;
+mod value;
+
+pub use error::ConfigError;
+pub use load::{Flags, LogDefaults, load, load_from};
+pub use section::{
+    Bootstrap, Bus, Cache, Config, Coordinator, Database, Ingest, LogFormat, LogSection, Packager,
+    Playback, Role, Roles, TlsSection,
+};
+pub use value::{Seconds, Size};

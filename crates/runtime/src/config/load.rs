@@ -1,0 +1,247 @@
+//! Reading the configuration and saying what is wrong with it.
+
+use std::{collections::HashMap, net::SocketAddr, path::PathBuf};
+
+use clap::Args;
+
+use super::{Config, ConfigError, LogFormat};
+
+/// Flags that every program takes; they win over file and environment.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Flags {
+    /// Configuration file (TOML).
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Folder that holds everything kept.
+    #[arg(long, value_name = "FOLDER")]
+    pub data_dir: Option<PathBuf>,
+    /// Check the configuration, print it with secrets masked, and exit.
+    #[arg(long)]
+    pub check_config: bool,
+}
+
+/// A program's own defaults for logs.
+#[derive(Debug, Clone, Copy)]
+pub struct LogDefaults {
+    /// The level.
+    pub level: &'static str,
+    /// The format.
+    pub format: LogFormat,
+}
+
+impl LogDefaults {
+    /// Of a service: JSON for machines.
+    pub const SERVICE: Self = Self {
+        level: "info",
+        format: LogFormat::Json,
+    };
+    /// Of the all-in-one program: for a person at a terminal, who reads its banner.
+    pub const TERMINAL: Self = Self {
+        level: "warn",
+        format: LogFormat::Text,
+    };
+}
+
+/// Loads and checks the configuration from the process's environment.
+pub fn load(flags: &Flags, log: LogDefaults) -> Result<Config, ConfigError> {
+    let environment = std::env::vars().collect();
+    load_from(flags, log, environment)
+}
+
+/// [`load`] with a given environment, for tests.
+pub fn load_from(
+    flags: &Flags,
+    log: LogDefaults,
+    environment: HashMap<String, String>,
+) -> Result<Config, ConfigError> {
+    let format = match log.format {
+        LogFormat::Json => "json",
+        LogFormat::Text => "text",
+    };
+    let mut builder = config::Config::builder()
+        .set_default("log.level", log.level)
+        .and_then(|builder| builder.set_default("log.format", format))
+        .map_err(ConfigError::File)?;
+    if let Some(file) = &flags.config {
+        builder =
+            builder.add_source(config::File::from(file.as_path()).format(config::FileFormat::Toml));
+    }
+    let source = config::Environment::with_prefix("STREAMR")
+        .prefix_separator("__")
+        .separator("__")
+        .ignore_empty(true)
+        .source(Some(environment));
+    let merged = builder
+        .add_source(source)
+        .build()
+        .map_err(ConfigError::File)?;
+    let mut config: Config = serde_path_to_error::deserialize(merged.clone()).map_err(|error| {
+        let key = error.path().to_string();
+        let value = merged.get_string(&key).ok().filter(|_| !is_secret(&key));
+        let problem = error.into_inner();
+        ConfigError::Key {
+            key,
+            value,
+            problem: plain(&problem),
+        }
+    })?;
+    if let Some(data_dir) = &flags.data_dir {
+        config.data_dir.clone_from(data_dir);
+    }
+    check(&config)?;
+    Ok(config)
+}
+
+fn plain(error: &config::ConfigError) -> String {
+    match error {
+        config::ConfigError::Message(message) => message.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn is_secret(key: &str) -> bool {
+    ["token", "password", "stream_key", "url"]
+        .iter()
+        .any(|word| key.ends_with(word))
+}
+
+/// What only the whole configuration can tell.
+fn check(config: &Config) -> Result<(), ConfigError> {
+    for (key, bind) in [
+        ("coordinator.grpc_bind", config.coordinator.grpc_bind),
+        ("ingest.grpc_bind", config.ingest.grpc_bind),
+        ("packager.grpc_bind", config.packager.grpc_bind),
+    ] {
+        check_internal(config, key, bind)?;
+    }
+    for (key, url) in [
+        ("public_url", &config.public_url),
+        ("playback.public_url", &config.playback.public_url),
+    ] {
+        if let Some(url) = url
+            && !(url.starts_with("http://") || url.starts_with("https://"))
+        {
+            return Err(ConfigError::key(
+                key,
+                url,
+                "write it with its scheme, such as https://live.example.org",
+            ));
+        }
+    }
+    match config.bus.url.expose().split(':').next() {
+        Some("local") => {}
+        Some("amqp" | "amqps") => {
+            return Err(ConfigError::secret(
+                "bus.url",
+                "RabbitMQ is not supported yet; write \"local:\"",
+            ));
+        }
+        _ => {
+            return Err(ConfigError::secret(
+                "bus.url",
+                "no such event bus; write \"local:\"",
+            ));
+        }
+    }
+    match config.cache.url.expose().split(':').next() {
+        Some("memory") => {}
+        Some("redis" | "rediss") => {
+            return Err(ConfigError::secret(
+                "cache.url",
+                "Redis is not supported yet; write \"memory:\"",
+            ));
+        }
+        _ => {
+            return Err(ConfigError::secret(
+                "cache.url",
+                "no such cache; write \"memory:\"",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn check_internal(config: &Config, key: &str, bind: SocketAddr) -> Result<(), ConfigError> {
+    if bind.ip().is_loopback() || config.service_token.is_some() {
+        return Ok(());
+    }
+    Err(ConfigError::key(
+        key,
+        bind,
+        "internal gRPC beyond loopback needs a service token; set STREAMR__SERVICE_TOKEN to the same secret in every service",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::Role;
+
+    fn load_env(pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let environment = pairs
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
+        load_from(&Flags::default(), LogDefaults::SERVICE, environment)
+    }
+
+    #[test]
+    fn defaults_need_no_environment() {
+        let config = load_env(&[]).unwrap();
+        assert_eq!(config.ingest.bind.port(), 1935);
+        assert!(config.packager.roles.has(Role::Origin) && config.packager.roles.has(Role::Edge));
+    }
+
+    #[test]
+    fn the_environment_overrides_with_typed_values() {
+        let config = load_env(&[
+            ("STREAMR__INGEST__GRACE", "5s"),
+            ("STREAMR__PACKAGER__ROLES", "edge"),
+            ("STREAMR__INGEST__MAX_CONNECTIONS", "7"),
+            ("STREAMR__BOOTSTRAP__STREAM_KEY", "1234567890123456789012"),
+        ])
+        .unwrap();
+        assert_eq!(config.ingest.grace.0, Duration::from_secs(5));
+        assert!(!config.packager.roles.has(Role::Origin));
+        assert_eq!(config.ingest.max_connections, 7);
+        assert_eq!(
+            config.bootstrap.stream_key.unwrap().expose(),
+            "1234567890123456789012"
+        );
+    }
+
+    #[test]
+    fn a_mistake_names_key_value_and_remedy() {
+        let error = load_env(&[("STREAMR__INGEST__GRACE", "60")])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("STREAMR__INGEST__GRACE")
+                && error.contains("\"60\"")
+                && error.contains("\"2s\""),
+            "{error}"
+        );
+        let error = load_env(&[("STREAMR__INGEST__GRACEFUL", "60s")])
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("graceful"), "{error}");
+        let error = load_env(&[("STREAMR__CACHE__URL", "redis://localhost")])
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("Redis is not supported yet"), "{error}");
+        let error = load_env(&[("STREAMR__INGEST__GRPC_BIND", "0.0.0.0:9001")])
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("STREAMR__SERVICE_TOKEN"), "{error}");
+    }
+
+    #[test]
+    fn a_secret_is_never_shown() {
+        let error = load_env(&[("STREAMR__BUS__URL", "amqp://user:hunter2@host")])
+            .unwrap_err()
+            .to_string();
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}

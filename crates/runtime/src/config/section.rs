@@ -1,0 +1,323 @@
+//! The configuration's sections, with their defaults.
+
+use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+
+use serde::{Deserialize, Deserializer, de};
+use types::{ByteCount, Secret};
+
+use super::{Seconds, Size};
+
+/// The whole configuration; each program reads its sections.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The folder that holds everything kept: database, keys.
+    pub data_dir: PathBuf,
+    /// Where the world finds the pages and the API; default: the request's host, port 8000.
+    pub public_url: Option<String>,
+    /// Shared by all services; needed once internal gRPC leaves loopback.
+    pub service_token: Option<Secret<String>>,
+    /// Where data is kept.
+    pub database: Database,
+    /// Which event bus.
+    pub bus: Bus,
+    /// Which cache.
+    pub cache: Cache,
+    /// Logs.
+    pub log: LogSection,
+    /// Certificate of the public listeners.
+    pub tls: TlsSection,
+    /// The first stream.
+    pub bootstrap: Bootstrap,
+    /// What players are told.
+    pub playback: Playback,
+    /// The coordinator.
+    pub coordinator: Coordinator,
+    /// The ingest.
+    pub ingest: Ingest,
+    /// The packager.
+    pub packager: Packager,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: "data".into(),
+            public_url: None,
+            service_token: None,
+            database: Database::default(),
+            bus: Bus::default(),
+            cache: Cache::default(),
+            log: LogSection::default(),
+            tls: TlsSection::default(),
+            bootstrap: Bootstrap::default(),
+            playback: Playback::default(),
+            coordinator: Coordinator::default(),
+            ingest: Ingest::default(),
+            packager: Packager::default(),
+        }
+    }
+}
+
+/// `database`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Database {
+    /// `sqlite:<file>` or `postgres://…`; default: `streamr.db` in the data folder.
+    pub url: Option<Secret<String>>,
+}
+
+/// `bus`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Bus {
+    /// `local:`.
+    pub url: Secret<String>,
+}
+
+impl Default for Bus {
+    fn default() -> Self {
+        Self {
+            url: Secret::new("local:".to_owned()),
+        }
+    }
+}
+
+/// `cache`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cache {
+    /// `memory:`.
+    pub url: Secret<String>,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self {
+            url: Secret::new("memory:".to_owned()),
+        }
+    }
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One JSON object a line, for machines.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// `log`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogSection {
+    /// A level, or `target=level` pairs, comma separated.
+    pub level: String,
+    /// `json` or `text`.
+    pub format: LogFormat,
+}
+
+impl Default for LogSection {
+    fn default() -> Self {
+        Self {
+            level: "info".to_owned(),
+            format: LogFormat::Json,
+        }
+    }
+}
+
+/// `tls`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TlsSection {
+    /// PEM file of the certificate chain; set it for HTTPS on 8000 and 8080 and RTMPS on 1936.
+    pub certificate: Option<PathBuf>,
+    /// PEM file of its private key.
+    pub key: Option<PathBuf>,
+}
+
+/// `bootstrap`: read only while the database holds no stream.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Bootstrap {
+    /// Name of the first stream, as in its URLs; default `live`.
+    pub stream: Option<String>,
+    /// Its stream key: 22 to 128 URL-safe characters; default: one is made and printed.
+    pub stream_key: Option<Secret<String>>,
+    /// The owner's e-mail address, for when accounts exist.
+    pub email: Option<String>,
+    /// The owner's password, for when accounts exist.
+    pub password: Option<Secret<String>>,
+}
+
+/// `playback`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Playback {
+    /// Where the world finds playback; default: the request's host, port of `packager.bind`.
+    pub public_url: Option<String>,
+}
+
+/// `coordinator`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Coordinator {
+    /// Public listener: pages, API.
+    pub bind: SocketAddr,
+    /// Internal gRPC listener.
+    pub grpc_bind: SocketAddr,
+    /// Where the other services find the coordinator.
+    pub address: String,
+    /// Health and metrics, as a process of its own.
+    pub ops_bind: SocketAddr,
+    /// Connections on the public listener.
+    pub max_connections: u32,
+    /// The same from one address.
+    pub max_connections_per_address: u32,
+}
+
+impl Default for Coordinator {
+    fn default() -> Self {
+        Self {
+            bind: SocketAddr::from(([0, 0, 0, 0], 8000)),
+            grpc_bind: SocketAddr::from(([127, 0, 0, 1], 9000)),
+            address: "http://127.0.0.1:9000".to_owned(),
+            ops_bind: SocketAddr::from(([127, 0, 0, 1], 9100)),
+            max_connections: 20_000,
+            max_connections_per_address: 512,
+        }
+    }
+}
+
+/// `ingest`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ingest {
+    /// RTMP listener.
+    pub bind: SocketAddr,
+    /// RTMPS listener, open when `tls` is set.
+    pub tls_bind: SocketAddr,
+    /// Internal gRPC listener.
+    pub grpc_bind: SocketAddr,
+    /// Where packagers find this ingest; default: from `grpc_bind`.
+    pub address: Option<String>,
+    /// Health and metrics, as a process of its own.
+    pub ops_bind: SocketAddr,
+    /// How long a stream waits for its publisher to return.
+    pub grace: Seconds,
+    /// RTMP connections, publishers and players together.
+    pub max_connections: u32,
+    /// The same from one address.
+    pub max_connections_per_address: u32,
+    /// A player's backlog in bytes before it skips to the next keyframe.
+    pub queue_size: Size,
+}
+
+impl Default for Ingest {
+    fn default() -> Self {
+        Self {
+            bind: SocketAddr::from(([0, 0, 0, 0], 1935)),
+            tls_bind: SocketAddr::from(([0, 0, 0, 0], 1936)),
+            grpc_bind: SocketAddr::from(([127, 0, 0, 1], 9001)),
+            address: None,
+            ops_bind: SocketAddr::from(([127, 0, 0, 1], 9101)),
+            grace: Seconds(Duration::from_secs(60)),
+            max_connections: 10_000,
+            max_connections_per_address: 256,
+            queue_size: Size(ByteCount::mib(4)),
+        }
+    }
+}
+
+/// What a packager does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Cuts streams into segments.
+    Origin,
+    /// Serves viewers.
+    Edge,
+}
+
+impl FromStr for Role {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.trim() {
+            "origin" => Ok(Self::Origin),
+            "edge" => Ok(Self::Edge),
+            other => Err(format!(
+                "{other:?} is no role; write \"origin\", \"edge\" or \"origin,edge\""
+            )),
+        }
+    }
+}
+
+/// A set of roles, written `origin,edge`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Roles(Vec<Role>);
+
+impl Roles {
+    /// Whether `role` is among them.
+    pub fn has(&self, role: Role) -> bool {
+        self.0.contains(&role)
+    }
+}
+
+impl<'de> Deserialize<'de> for Roles {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Form {
+            List(Vec<String>),
+            Text(String),
+        }
+        let names = match Form::deserialize(deserializer)? {
+            Form::List(names) => names,
+            Form::Text(text) => text.split(',').map(str::to_owned).collect(),
+        };
+        let roles: Result<Vec<Role>, _> = names.iter().map(|name| name.parse()).collect();
+        roles.map(Self).map_err(de::Error::custom)
+    }
+}
+
+/// `packager`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Packager {
+    /// `origin`, `edge`, or both.
+    pub roles: Roles,
+    /// Edge: public playback listener.
+    pub bind: SocketAddr,
+    /// Origin: internal gRPC listener.
+    pub grpc_bind: SocketAddr,
+    /// Where edges find this origin; default: from `grpc_bind`.
+    pub address: Option<String>,
+    /// Health and metrics, as a process of its own.
+    pub ops_bind: SocketAddr,
+    /// Connections of viewers.
+    pub max_connections: u32,
+    /// The same from one address.
+    pub max_connections_per_address: u32,
+    /// An HTTP-FLV viewer's backlog in bytes before it skips to the next keyframe.
+    pub queue_size: Size,
+    /// How long tags are gathered before they are written to HTTP-FLV viewers: one write serves many tags.
+    pub flv_interval: Seconds,
+}
+
+impl Default for Packager {
+    fn default() -> Self {
+        Self {
+            roles: Roles(vec![Role::Origin, Role::Edge]),
+            bind: SocketAddr::from(([0, 0, 0, 0], 8080)),
+            grpc_bind: SocketAddr::from(([127, 0, 0, 1], 9002)),
+            address: None,
+            ops_bind: SocketAddr::from(([127, 0, 0, 1], 9102)),
+            max_connections: 20_000,
+            max_connections_per_address: 512,
+            queue_size: Size(ByteCount::mib(4)),
+            flv_interval: Seconds(Duration::from_millis(150)),
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! HTTP listeners: HTTP/1 and HTTP/2, plain or TLS, with limits and drain. gRPC is served here too.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{Router, body::Body};
+use http::Request;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+};
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt;
+
+use crate::{
+    Gate, Shutdown,
+    gate::{Limits, Permit},
+    head_deadline::HeadDeadline,
+};
+
+/// How long a TLS handshake may take.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an HTTP/1 connection may idle between requests: longer than any playlist interval.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
+/// The accept loop's pause after an error that is not the peer's (no descriptors left).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Request heads are small; a viewer's connection costs no more than this.
+const HEAD_BYTES: usize = 16 * 1024;
+/// HTTP/2 windows: small, so that a slow subscriber is seen by its queue and not hidden in buffers.
+const H2_WINDOW: u32 = 256 * 1024;
+
+/// A port that can't be had.
+#[derive(Debug, thiserror::Error)]
+#[error("{name}: can't listen on {address}: {source}; {remedy}")]
+pub struct BindError {
+    name: &'static str,
+    address: SocketAddr,
+    remedy: String,
+    source: io::Error,
+}
+
+/// Binds `address` for `name`; `key` is the configuration key that changes it.
+pub fn listen(
+    name: &'static str,
+    key: &'static str,
+    address: SocketAddr,
+) -> Result<TcpListener, BindError> {
+    let fail = |source: io::Error| {
+        let remedy = if source.kind() == io::ErrorKind::AddrInUse {
+            let owner = crate::port_owner::describe(address.port())
+                .map_or_else(String::new, |owner| format!("it is taken by {owner}; "));
+            format!(
+                "{owner}stop what holds it, or set {} ({key}) to another address",
+                env_name(key)
+            )
+        } else {
+            format!(
+                "set {} ({key}) to an address this machine has",
+                env_name(key)
+            )
+        };
+        BindError {
+            name,
+            address,
+            remedy,
+            source,
+        }
+    };
+    let socket = if address.is_ipv4() {
+        tokio::net::TcpSocket::new_v4()
+    } else {
+        tokio::net::TcpSocket::new_v6()
+    }
+    .map_err(fail)?;
+    socket.set_reuseaddr(true).map_err(fail)?;
+    socket.bind(address).map_err(fail)?;
+    socket.listen(1024).map_err(fail)
+}
+
+/// The environment variable of a configuration key: `ingest.bind` is `STREAMR__INGEST__BIND`.
+pub fn env_name(key: &str) -> String {
+    format!("STREAMR__{}", key.to_uppercase().replace('.', "__"))
+}
+
+/// The peer's address, as an extension of every request.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub SocketAddr);
+
+/// Accepts the next connection, waiting out a lack of descriptors or memory.
+pub async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::ConnectionAborted
+                        | io::ErrorKind::ConnectionReset
+                        | io::ErrorKind::Interrupted
+                ) => {}
+            Err(error) => {
+                metrics::counter!("streamr_accept_errors_total").increment(1);
+                tracing::debug!(%error, "accept");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// A bound HTTP listener.
+#[derive(Debug)]
+pub struct Server {
+    name: &'static str,
+    listener: TcpListener,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    gate: Gate,
+}
+
+impl Server {
+    /// A server on `listener`; `name` labels its metrics.
+    pub fn new(
+        name: &'static str,
+        listener: TcpListener,
+        tls: Option<Arc<rustls::ServerConfig>>,
+        limits: Limits,
+    ) -> Self {
+        Self {
+            name,
+            listener,
+            tls,
+            gate: Gate::new(name, limits),
+        }
+    }
+
+    /// Where it listens; tests bind port 0 and ask.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves `router` until `shutdown`, then lets connections finish what they are at.
+    pub async fn serve(self, router: Router, shutdown: Shutdown) {
+        loop {
+            let (stream, peer) = tokio::select! {
+                accepted = accept(&self.listener) => accepted,
+                () = shutdown.cancelled() => return,
+            };
+            let Ok(permit) = self.gate.admit(peer.ip()) else {
+                continue;
+            };
+            // Small writes (playlists, parts) must not wait for an acknowledgement.
+            let _ = stream.set_nodelay(true);
+            let connection = Connection {
+                router: router.clone(),
+                peer,
+                permit,
+                name: self.name,
+            };
+            let (tls, shutdown_of_connection) = (self.tls.clone(), shutdown.clone());
+            shutdown.spawn(async move {
+                match tls {
+                    None => {
+                        connection
+                            .serve(HeadDeadline::new(stream, true), shutdown_of_connection)
+                            .await
+                    }
+                    Some(config) => {
+                        let handshake = TlsAcceptor::from(config).accept(stream);
+                        if let Ok(Ok(stream)) =
+                            tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await
+                        {
+                            connection
+                                .serve(HeadDeadline::new(stream, true), shutdown_of_connection)
+                                .await;
+                        }
+                    }
+                }
+            });
+        }
+    }
+}
+
+struct Connection {
+    router: Router,
+    peer: SocketAddr,
+    permit: Permit,
+    name: &'static str,
+}
+
+impl Connection {
+    async fn serve<S>(self, stream: S, shutdown: Shutdown)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Self {
+            router,
+            peer,
+            permit,
+            name,
+        } = self;
+        let service =
+            hyper::service::service_fn(move |mut request: Request<hyper::body::Incoming>| {
+                request.extensions_mut().insert(Peer(peer));
+                router.clone().oneshot(request.map(Body::new))
+            });
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(IDLE_TIMEOUT)
+            .max_buf_size(HEAD_BYTES.max(8192));
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .initial_stream_window_size(H2_WINDOW)
+            .initial_connection_window_size(H2_WINDOW * 4)
+            .max_concurrent_streams(256)
+            .keep_alive_interval(Duration::from_secs(20))
+            .keep_alive_timeout(Duration::from_secs(10));
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        tokio::pin!(connection);
+        let result = tokio::select! {
+            result = connection.as_mut() => result,
+            () = shutdown.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                tokio::time::timeout(Duration::from_secs(2), connection).await.unwrap_or(Ok(()))
+            }
+        };
+        if let Err(error) = result {
+            tracing::debug!(listener = name, %peer, error = %error, "connection");
+        }
+        drop(permit);
+    }
+}

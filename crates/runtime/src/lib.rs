@@ -1,0 +1,21 @@
+//! What every service needs to run: configuration, telemetry, health, shutdown and drain, TLS,
+//! listeners with limits, internal gRPC, back-off.
+//!
+//! Owns how a process lives. Knows nothing of media, of storage or of what any service does.
+
+pub mod backoff;
+pub mod config;
+pub mod gate;
+pub mod grpc;
+mod head_deadline;
+pub mod health;
+pub mod http;
+mod port_owner;
+pub mod shutdown;
+pub mod telemetry;
+pub mod tls;
+
+pub use config::Config;
+pub use gate::Gate;
+pub use health::Health;
+pub use shutdown::Shutdown;

@@ -1,0 +1,288 @@
+//! One suite, both databases: SQLite always, PostgreSQL at `STREAMR_TEST_POSTGRES` (which
+//! `./scripts/test` starts and sets; the test fails without it, so that it can't be skipped unseen).
+
+use events::{Fact, Outbox};
+use storage::{Database, KeyHash, NewStream, OriginRecord, StorageError, Stream};
+use types::{Epoch, Msn, Secret, Slug, StreamId, StreamState};
+
+async fn sqlite() -> Database {
+    Database::connect(&Secret::new("sqlite::memory:".to_owned()))
+        .await
+        .unwrap()
+}
+
+async fn postgres() -> Database {
+    let url = std::env::var("STREAMR_TEST_POSTGRES")
+        .expect("STREAMR_TEST_POSTGRES names a PostgreSQL to test on; ./scripts/test starts one and sets it");
+    Database::connect(&Secret::new(url)).await.unwrap()
+}
+
+/// Runs a test of the contract on each adapter.
+macro_rules! contract {
+    ($($name:ident),* $(,)?) => {
+        mod on_sqlite {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(super::sqlite().await).await;
+            })*
+        }
+        mod on_postgres {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(super::postgres().await).await;
+            })*
+        }
+    };
+}
+
+contract!(
+    a_new_stream_is_found_by_id_name_and_key,
+    a_taken_name_or_key_is_refused,
+    a_new_key_replaces_the_old_one,
+    the_lifecycle_records_its_facts,
+    an_invalid_move_changes_nothing,
+    epochs_count_up_and_fence,
+    numbers_never_go_back,
+    concurrent_epochs_are_distinct,
+    the_outbox_keeps_events_until_sent,
+);
+
+fn unique_key() -> KeyHash {
+    let (a, b) = (StreamId::new().as_uuid(), StreamId::new().as_uuid());
+    let mut hash = [0; 32];
+    hash[..16].copy_from_slice(a.as_bytes());
+    hash[16..].copy_from_slice(b.as_bytes());
+    KeyHash(hash)
+}
+
+fn unique_slug() -> Slug {
+    format!("s{}", StreamId::new()).parse().unwrap()
+}
+
+async fn a_stream(database: &Database) -> (Stream, KeyHash) {
+    let key = unique_key();
+    let new = NewStream {
+        slug: unique_slug(),
+        title: "A title".to_owned(),
+        key,
+    };
+    (database.streams().create(new).await.unwrap(), key)
+}
+
+async fn facts_of(database: &Database, stream: StreamId) -> Vec<(u64, Fact)> {
+    let pending = database.outbox().pending(10_000).await.unwrap();
+    let about = format!("stream/{stream}");
+    pending
+        .into_iter()
+        .filter(|p| p.event.aggregate() == about)
+        .map(|p| (p.event.version, p.event.fact))
+        .collect()
+}
+
+async fn a_new_stream_is_found_by_id_name_and_key(database: Database) {
+    let (stream, key) = a_stream(&database).await;
+    let streams = database.streams();
+    assert_eq!(stream.state, StreamState::Ready);
+    assert_eq!(
+        streams.by_id(stream.id).await.unwrap(),
+        Some(stream.clone())
+    );
+    assert_eq!(
+        streams.by_slug(&stream.slug).await.unwrap(),
+        Some(stream.clone())
+    );
+    assert_eq!(streams.by_key(key).await.unwrap(), Some(stream));
+    assert_eq!(streams.by_key(unique_key()).await.unwrap(), None);
+}
+
+async fn a_taken_name_or_key_is_refused(database: Database) {
+    let (stream, key) = a_stream(&database).await;
+    let streams = database.streams();
+    let same_name = NewStream {
+        slug: stream.slug.clone(),
+        title: String::new(),
+        key: unique_key(),
+    };
+    assert!(
+        matches!(streams.create(same_name).await, Err(StorageError::SlugTaken(slug)) if slug == stream.slug)
+    );
+    let same_key = NewStream {
+        slug: unique_slug(),
+        title: String::new(),
+        key,
+    };
+    assert!(matches!(
+        streams.create(same_key).await,
+        Err(StorageError::KeyTaken)
+    ));
+}
+
+async fn a_new_key_replaces_the_old_one(database: Database) {
+    let (stream, old) = a_stream(&database).await;
+    let new = unique_key();
+    let changed = database
+        .streams()
+        .replace_key(stream.id, new)
+        .await
+        .unwrap();
+    assert_eq!(changed.version, stream.version + 1);
+    assert_eq!(database.streams().by_key(old).await.unwrap(), None);
+    assert_eq!(
+        database.streams().by_key(new).await.unwrap().unwrap().id,
+        stream.id
+    );
+    let facts = facts_of(&database, stream.id).await;
+    assert_eq!(
+        facts,
+        [(
+            changed.version,
+            Fact::StreamKeyChanged { stream: stream.id }
+        )]
+    );
+}
+
+async fn the_lifecycle_records_its_facts(database: Database) {
+    let (stream, _) = a_stream(&database).await;
+    let live = database
+        .streams()
+        .transition(stream.id, StreamState::Live)
+        .await
+        .unwrap();
+    assert!(live.started_at.is_some());
+    assert_eq!(
+        database.streams().by_id(stream.id).await.unwrap(),
+        Some(live.clone())
+    );
+    assert!(
+        database
+            .streams()
+            .in_state(StreamState::Live)
+            .await
+            .unwrap()
+            .contains(&live)
+    );
+    database
+        .streams()
+        .transition(stream.id, StreamState::Offline)
+        .await
+        .unwrap();
+    let slug = stream.slug;
+    let expected = [
+        (
+            2,
+            Fact::StreamStarted {
+                stream: stream.id,
+                slug: slug.clone(),
+            },
+        ),
+        (
+            3,
+            Fact::StreamEnded {
+                stream: stream.id,
+                slug,
+            },
+        ),
+    ];
+    assert_eq!(facts_of(&database, stream.id).await, expected);
+}
+
+async fn an_invalid_move_changes_nothing(database: Database) {
+    let (stream, _) = a_stream(&database).await;
+    let refused = database
+        .streams()
+        .transition(stream.id, StreamState::Offline)
+        .await;
+    assert!(matches!(refused, Err(StorageError::Transition(_))));
+    assert_eq!(
+        database.streams().by_id(stream.id).await.unwrap(),
+        Some(stream.clone())
+    );
+    assert!(facts_of(&database, stream.id).await.is_empty());
+}
+
+async fn epochs_count_up_and_fence(database: Database) {
+    let (stream, _) = a_stream(&database).await;
+    let origins = database.origins();
+    let first = origins.open_epoch(stream.id).await.unwrap();
+    assert_eq!(first.epoch, Epoch::new(1));
+    let used = OriginRecord {
+        msn: Msn::new(7),
+        target_duration_s: 2,
+        part_target_ms: 335,
+        ..first
+    };
+    assert!(origins.record(stream.id, used).await.unwrap());
+    let second = origins.open_epoch(stream.id).await.unwrap();
+    assert_eq!(
+        (second.epoch, second.msn, second.target_duration_s),
+        (Epoch::new(2), Msn::new(7), 2)
+    );
+    let late = OriginRecord {
+        msn: Msn::new(8),
+        ..used
+    };
+    assert!(
+        !origins.record(stream.id, late).await.unwrap(),
+        "the first epoch is fenced"
+    );
+    assert_eq!(
+        origins.get(stream.id).await.unwrap().unwrap().msn,
+        Msn::new(7)
+    );
+}
+
+async fn numbers_never_go_back(database: Database) {
+    let (stream, _) = a_stream(&database).await;
+    let origins = database.origins();
+    let first = origins.open_epoch(stream.id).await.unwrap();
+    for msn in [9, 5] {
+        assert!(
+            origins
+                .record(
+                    stream.id,
+                    OriginRecord {
+                        msn: Msn::new(msn),
+                        ..first
+                    }
+                )
+                .await
+                .unwrap()
+        );
+    }
+    assert_eq!(
+        origins.get(stream.id).await.unwrap().unwrap().msn,
+        Msn::new(9)
+    );
+}
+
+async fn concurrent_epochs_are_distinct(database: Database) {
+    let (stream, _) = a_stream(&database).await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let origins = database.origins();
+        tasks.spawn(async move { origins.open_epoch(stream.id).await.unwrap().epoch });
+    }
+    let mut epochs = tasks.join_all().await;
+    epochs.sort();
+    assert_eq!(epochs, (1..=8).map(Epoch::new).collect::<Vec<_>>());
+}
+
+async fn the_outbox_keeps_events_until_sent(database: Database) {
+    let (stream, _) = a_stream(&database).await;
+    database
+        .streams()
+        .transition(stream.id, StreamState::Live)
+        .await
+        .unwrap();
+    let outbox = database.outbox();
+    let about = format!("stream/{}", stream.id);
+    let mine =
+        |pending: Vec<events::Pending>| pending.into_iter().find(|p| p.event.aggregate() == about);
+    let pending = mine(outbox.pending(10_000).await.unwrap()).unwrap();
+    outbox.mark_failed(pending.event.id, false).await.unwrap();
+    let again = mine(outbox.pending(10_000).await.unwrap()).unwrap();
+    assert_eq!((again.event.clone(), again.attempts), (pending.event, 1));
+    outbox.mark_sent(again.event.id).await.unwrap();
+    assert!(mine(outbox.pending(10_000).await.unwrap()).is_none());
+    outbox.purge().await.unwrap();
+}
