@@ -8,7 +8,7 @@ mod section;
 mod value;
 
 pub use error::ConfigError;
-pub use load::{Flags, LogDefaults, load, load_from};
+pub use load::{Flags, LogDefaults, from_command_line, load, load_from};
 pub use section::{
     Bootstrap, Bus, Cache, Config, Coordinator, Database, Ingest, LogFormat, LogSection, Packager,
     Playback, Role, Roles, TlsSection,

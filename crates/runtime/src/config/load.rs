@@ -42,6 +42,25 @@ impl LogDefaults {
     };
 }
 
+/// Reads a program's command line and its configuration. `None` when it was only to be checked: the
+/// effective one was printed, secrets masked.
+#[expect(
+    clippy::print_stdout,
+    reason = "--check-config prints the configuration"
+)]
+pub fn from_command_line<Cli: clap::Parser>(
+    flags: impl FnOnce(Cli) -> Flags,
+    log: LogDefaults,
+) -> Result<Option<Config>, ConfigError> {
+    let flags = flags(Cli::parse());
+    let config = load(&flags, log)?;
+    if flags.check_config {
+        println!("{config:#?}");
+        return Ok(None);
+    }
+    Ok(Some(config))
+}
+
 /// Loads and checks the configuration from the process's environment.
 pub fn load(flags: &Flags, log: LogDefaults) -> Result<Config, ConfigError> {
     let environment = std::env::vars().collect();

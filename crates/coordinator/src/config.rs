@@ -1,0 +1,93 @@
+//! What the coordinator needs of the configuration.
+
+use std::{
+    fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use runtime::{Config, config::ConfigError, gate::Limits, tls};
+use types::Secret;
+
+use crate::Error;
+
+/// The coordinator's settings, resolved.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Public listener.
+    pub bind: SocketAddr,
+    /// Internal gRPC listener.
+    pub grpc_bind: SocketAddr,
+    /// Asked of internal callers.
+    pub service_token: Option<Secret<String>>,
+    /// How long a stream outlives its publisher; an ingest that falls silent is given as long.
+    pub grace: std::time::Duration,
+    /// Where the world finds playback, if it was said.
+    pub playback_url: Option<String>,
+    /// The playback port, where the request's host serves it.
+    pub playback_port: u16,
+    /// The RTMP port.
+    pub rtmp_port: u16,
+    /// Bounds on the public listener.
+    pub limits: Limits,
+    /// TLS of the public listener.
+    pub tls: Option<Arc<tls::ServerConfig>>,
+}
+
+impl Settings {
+    /// Takes them from the configuration.
+    pub fn resolve(config: &Config) -> Result<Self, Error> {
+        Ok(Self {
+            bind: config.coordinator.bind,
+            grpc_bind: config.coordinator.grpc_bind,
+            service_token: config.service_token.clone(),
+            grace: config.ingest.grace.0,
+            playback_url: config.playback.public_url.clone(),
+            playback_port: config.packager.bind.port(),
+            rtmp_port: config.ingest.bind.port(),
+            limits: Limits {
+                total: config.coordinator.max_connections,
+                per_address: config.coordinator.max_connections_per_address,
+            },
+            tls: tls::server_config(&config.tls, &["h2", "http/1.1"])?,
+        })
+    }
+}
+
+/// The database's URL: as configured, else `streamr.db` in the data folder.
+pub fn database_url(config: &Config) -> Secret<String> {
+    config
+        .database
+        .url
+        .clone()
+        .filter(|url| url.expose() != "sqlite:")
+        .unwrap_or_else(|| {
+            let file: PathBuf = config.data_dir.join("streamr.db");
+            Secret::new(format!("sqlite:{}", file.display()))
+        })
+}
+
+/// Makes the data folder, readable by its owner alone.
+pub fn data_folder(folder: &Path) -> Result<(), ConfigError> {
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+    let made = fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .and_then(|()| {
+            let writable = fs::metadata(folder)?.permissions().mode() & 0o200 != 0;
+            if writable {
+                Ok(())
+            } else {
+                Err(io::ErrorKind::PermissionDenied.into())
+            }
+        });
+    made.map_err(|error| {
+        ConfigError::key(
+            "data_dir",
+            folder.display(),
+            format!("can't be used: {error}; name a folder that can be written"),
+        )
+    })
+}

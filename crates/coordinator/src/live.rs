@@ -1,0 +1,286 @@
+//! What is live now, as ingests and origins report it, and who wants to know.
+//!
+//! Owns the in-memory view and its watchers. Pure of I/O: the lifecycle in the database follows it
+//! (see `lifecycle`).
+
+use std::{collections::HashMap, time::Duration};
+
+use parking_lot::Mutex;
+use proto::coordinator::{PublishState, StreamHealth, WatchResponse, watch_response::Event};
+use tokio::{sync::broadcast, time::Instant};
+use types::{Epoch, InstanceId, PublishId, Slug, StreamId};
+
+/// Events a watcher may lag behind before it must take a new snapshot.
+const WATCH_CAPACITY: usize = 4096;
+/// A publisher that sent nothing for so long is dead when another comes (design §2).
+pub(crate) const SILENCE: Duration = Duration::from_secs(3);
+
+/// The origin that packages a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OriginRef {
+    pub(crate) instance: InstanceId,
+    pub(crate) address: String,
+    pub(crate) epoch: Epoch,
+}
+
+/// A live stream.
+#[derive(Debug, Clone)]
+pub(crate) struct LiveStream {
+    pub(crate) id: StreamId,
+    pub(crate) slug: Slug,
+    pub(crate) ingest: InstanceId,
+    pub(crate) ingest_address: String,
+    pub(crate) publish: PublishId,
+    pub(crate) state: PublishState,
+    pub(crate) health: StreamHealth,
+    pub(crate) reported: Instant,
+    pub(crate) origin: Option<OriginRef>,
+}
+
+impl LiveStream {
+    /// Whether its publisher is alive, as far as was reported.
+    pub(crate) fn is_publishing(&self) -> bool {
+        let silent =
+            Duration::from_millis(u64::from(self.health.silent_ms)) + self.reported.elapsed();
+        self.state == PublishState::Live && silent < SILENCE
+    }
+
+    fn event(&self) -> Event {
+        let origin = self.origin.as_ref();
+        Event::Stream(proto::coordinator::StreamInfo {
+            stream_id: self.id.to_string(),
+            slug: self.slug.to_string(),
+            ingest_address: self.ingest_address.clone(),
+            origin_address: origin
+                .map(|origin| origin.address.clone())
+                .unwrap_or_default(),
+            origin_epoch: origin.map_or(0, |origin| origin.epoch.get()),
+            origin_instance_id: origin
+                .map(|origin| origin.instance.to_string())
+                .unwrap_or_default(),
+        })
+    }
+}
+
+/// What a report changed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// The stream was not live before.
+    Started,
+    /// It is no longer.
+    Ended,
+    /// Nothing that the lifecycle must know.
+    None,
+}
+
+/// All live streams.
+pub(crate) struct Live {
+    streams: Mutex<HashMap<StreamId, LiveStream>>,
+    watchers: broadcast::Sender<WatchResponse>,
+}
+
+impl Default for Live {
+    fn default() -> Self {
+        Self {
+            streams: Mutex::default(),
+            watchers: broadcast::Sender::new(WATCH_CAPACITY),
+        }
+    }
+}
+
+impl Live {
+    /// A snapshot, and everything after it.
+    pub(crate) fn watch(&self) -> (Vec<WatchResponse>, broadcast::Receiver<WatchResponse>) {
+        let streams = self.streams.lock();
+        let mut snapshot: Vec<_> = streams
+            .values()
+            .map(|stream| WatchResponse {
+                event: Some(stream.event()),
+            })
+            .collect();
+        let end = Event::SnapshotEnd(proto::coordinator::SnapshotEnd {});
+        snapshot.push(WatchResponse { event: Some(end) });
+        (snapshot, self.watchers.subscribe())
+    }
+
+    fn announce(&self, event: Event) {
+        // No watcher is no error: services come and go.
+        let _ = self.watchers.send(WatchResponse { event: Some(event) });
+    }
+
+    /// Tells ingests to cut a stream's publishers off, but for `except`.
+    pub(crate) fn revoke(&self, stream: StreamId, reason: &str, except: Option<PublishId>) {
+        self.announce(Event::PublishRevoked(proto::coordinator::PublishRevoked {
+            stream_id: stream.to_string(),
+            reason: reason.to_owned(),
+            except_publish_id: except.map(|id| id.to_string()).unwrap_or_default(),
+        }));
+    }
+
+    /// The live stream with this id.
+    pub(crate) fn get(&self, id: StreamId) -> Option<LiveStream> {
+        self.streams.lock().get(&id).cloned()
+    }
+
+    /// Takes an ingest's report of one stream.
+    pub(crate) fn report(&self, report: LiveStream) -> Change {
+        let mut streams = self.streams.lock();
+        let known = streams.get_mut(&report.id);
+        // A publisher that came later (ids are ordered by time) replaces one that came before, whichever
+        // ingest speaks last.
+        if known
+            .as_ref()
+            .is_some_and(|known| known.publish > report.publish && known.ingest != report.ingest)
+        {
+            return Change::None;
+        }
+        if report.state == PublishState::Ended {
+            if streams.remove(&report.id).is_none() {
+                return Change::None;
+            }
+            drop(streams);
+            self.announce_gone(report.id, &report.slug);
+            return Change::Ended;
+        }
+        match known {
+            Some(known) => {
+                let moved = known.ingest_address != report.ingest_address;
+                *known = LiveStream {
+                    origin: known.origin.take(),
+                    ..report
+                };
+                if moved {
+                    self.announce(known.event());
+                }
+                Change::None
+            }
+            None => {
+                self.announce(report.event());
+                streams.insert(report.id, report);
+                Change::Started
+            }
+        }
+    }
+
+    fn announce_gone(&self, id: StreamId, slug: &Slug) {
+        self.announce(Event::Gone(proto::coordinator::StreamGone {
+            stream_id: id.to_string(),
+            slug: slug.to_string(),
+        }));
+    }
+
+    /// Ends streams whose ingest reported nothing for `patience`. Answers which.
+    pub(crate) fn expire(&self, patience: Duration) -> Vec<StreamId> {
+        let mut streams = self.streams.lock();
+        let gone: Vec<_> = streams
+            .values()
+            .filter(|stream| stream.reported.elapsed() > patience)
+            .map(|stream| (stream.id, stream.slug.clone()))
+            .collect();
+        for (id, slug) in &gone {
+            streams.remove(id);
+            self.announce_gone(*id, slug);
+        }
+        gone.into_iter().map(|(id, _)| id).collect()
+    }
+
+    /// Sets or clears a stream's origin. A lower epoch than the known one changes nothing.
+    pub(crate) fn set_origin(&self, id: StreamId, origin: Option<OriginRef>) {
+        let mut streams = self.streams.lock();
+        let Some(stream) = streams.get_mut(&id) else {
+            return;
+        };
+        let older = match (&stream.origin, &origin) {
+            (Some(known), Some(new)) => new.epoch < known.epoch,
+            _ => false,
+        };
+        if !older && stream.origin != origin {
+            stream.origin = origin;
+            self.announce(stream.event());
+        }
+    }
+
+    /// The live streams' ids.
+    pub(crate) fn ids(&self) -> Vec<StreamId> {
+        self.streams.lock().keys().copied().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stream(publish: PublishId, state: PublishState) -> LiveStream {
+        LiveStream {
+            id: StreamId::from_uuid(uuid::Uuid::nil()),
+            slug: "live".parse().unwrap(),
+            ingest: InstanceId::from_uuid(uuid::Uuid::nil()),
+            ingest_address: "http://a:1".to_owned(),
+            publish,
+            state,
+            health: StreamHealth::default(),
+            reported: Instant::now(),
+            origin: None,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_starts_once_and_ends_once() {
+        let live = Live::default();
+        let publish = PublishId::new();
+        assert_eq!(
+            live.report(stream(publish, PublishState::Live)),
+            Change::Started
+        );
+        assert_eq!(
+            live.report(stream(publish, PublishState::Paused)),
+            Change::None
+        );
+        assert_eq!(
+            live.report(stream(publish, PublishState::Ended)),
+            Change::Ended
+        );
+        assert_eq!(
+            live.report(stream(publish, PublishState::Ended)),
+            Change::None
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_older_publisher_elsewhere_does_not_speak_for_the_stream() {
+        let live = Live::default();
+        let (old, new) = (PublishId::new(), PublishId::new());
+        live.report(stream(new, PublishState::Live));
+        let elsewhere = LiveStream {
+            ingest: InstanceId::new(),
+            ..stream(old, PublishState::Ended)
+        };
+        assert_eq!(live.report(elsewhere), Change::None);
+        assert!(live.get(stream(new, PublishState::Live).id).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_ingest_that_falls_silent_ends_its_streams() {
+        let live = Live::default();
+        live.report(stream(PublishId::new(), PublishState::Live));
+        assert!(live.expire(Duration::from_secs(5)).is_empty());
+        tokio::time::advance(Duration::from_secs(6)).await;
+        assert_eq!(live.expire(Duration::from_secs(5)).len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lower_epoch_never_replaces_a_higher_one() {
+        let live = Live::default();
+        let reported = stream(PublishId::new(), PublishState::Live);
+        let id = reported.id;
+        live.report(reported);
+        let origin = |epoch| OriginRef {
+            instance: InstanceId::new(),
+            address: format!("http://o:{epoch}"),
+            epoch: Epoch::new(epoch),
+        };
+        live.set_origin(id, Some(origin(2)));
+        live.set_origin(id, Some(origin(1)));
+        assert_eq!(live.get(id).unwrap().origin.unwrap().epoch, Epoch::new(2));
+    }
+}

@@ -1,0 +1,38 @@
+//! `streamr-coordinator`: the coordinator as a process of its own.
+
+use anyhow::Context;
+use clap::Parser;
+use coordinator::{KeyRing, Server, Settings, bootstrap, data_folder, database_url};
+use runtime::{Health, Shutdown, config, telemetry::Telemetry};
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let Some(config) =
+        config::from_command_line::<Cli>(|cli| cli.flags, config::LogDefaults::SERVICE)?
+    else {
+        return Ok(());
+    };
+    let telemetry = Telemetry::init(&config.log)?;
+    let (shutdown, health) = (Shutdown::on_signal(), Health::default());
+    data_folder(&config.data_dir)?;
+    let database = storage::Database::connect(&database_url(&config))
+        .await
+        .context("open the database")?;
+    let keys = KeyRing::open(&config.data_dir).context("open the key ring")?;
+    if let Some(first) = bootstrap(&database, &keys, &config.bootstrap).await? {
+        tracing::info!(stream = %first.slug, "made the first stream; `streamr key` makes it a key");
+    }
+    let ops = coordinator::ops(&config, &telemetry, &health)?;
+    shutdown.spawn(ops.0.serve(ops.1, shutdown.clone()));
+    let server = Server::bind(Settings::resolve(&config)?, database, keys, &health).await?;
+    server.serve(shutdown.clone(), axum::Router::new()).await;
+    anyhow::ensure!(shutdown.drain().await, "not everything stopped in time");
+    Ok(())
+}
+
+#[derive(Parser)]
+#[command(name = "streamr-coordinator", version, about = "Streamr's coordinator")]
+struct Cli {
+    #[command(flatten)]
+    flags: config::Flags,
+}

@@ -1,0 +1,224 @@
+//! The origin lease: exactly one origin per stream, fenced by a number counted in the database.
+
+use std::{sync::Arc, time::Duration};
+
+use cache::{Cache, Lease};
+use proto::coordinator::{
+    AcquireOriginRequest, AcquireOriginResponse, ReleaseOriginRequest, RenewOriginRequest,
+};
+use storage::{Database, OriginKey, OriginRecord};
+use time::OffsetDateTime;
+use types::{Epoch, InstanceId, Msn, StreamId};
+
+use crate::{
+    Error,
+    live::{Live, OriginRef},
+};
+
+/// How long a lease lasts unrenewed; origins renew four times as often, so that a takeover stays
+/// within 3 s.
+const LEASE: Duration = Duration::from_millis(1500);
+/// After so long without a record, an origin that could not reach us may have used more numbers.
+const UNRECORDED_AFTER: Duration = Duration::from_secs(3);
+
+/// Grants, renews and ends leases.
+pub(crate) struct Origins {
+    pub(crate) database: Database,
+    pub(crate) cache: Cache,
+    pub(crate) live: Arc<Live>,
+}
+
+fn key(stream: StreamId) -> String {
+    format!("origin/{stream}")
+}
+
+/// The first media sequence number of a new epoch: above every number that may have been used.
+fn first_msn(record: &OriginRecord, now_unix_ms: i64) -> Msn {
+    let unrecorded =
+        Duration::from_millis(now_unix_ms.saturating_sub(record.updated_unix_ms).max(0) as u64);
+    // No segment is shorter than half a second.
+    let slack = if unrecorded > UNRECORDED_AFTER {
+        unrecorded.as_secs() * 2
+    } else {
+        0
+    };
+    record.msn.saturating_add(1 + slack)
+}
+
+fn now_unix_ms() -> i64 {
+    (OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000) as i64
+}
+
+impl Origins {
+    pub(crate) async fn acquire(
+        &self,
+        request: AcquireOriginRequest,
+    ) -> Result<AcquireOriginResponse, Error> {
+        use proto::convert::field;
+        let stream: StreamId = field(&request.stream_id, "stream_id")?;
+        let holder: InstanceId = field(&request.instance_id, "instance_id")?;
+        if self.live.get(stream).is_none() {
+            return Err(Error::NotLive(stream));
+        }
+        if let Ok(public_key) = <[u8; 32]>::try_from(request.digest_public_key.as_ref()) {
+            self.database
+                .origins()
+                .put_key(&OriginKey {
+                    key_id: request.digest_key_id,
+                    public_key,
+                })
+                .await?;
+        }
+        let held_before = self.cache.lease_holder(&key(stream));
+        let held = self
+            .cache
+            .lease(&key(stream), Lease { holder, fencing: 0 }, LEASE)?;
+        if held.holder != holder {
+            return Err(Error::OriginTaken);
+        }
+        let again = held_before.filter(|lease| lease.holder == holder && lease.fencing > 0);
+        let origins = self.database.origins();
+        let record = match again {
+            // The same holder asks again, its answer was lost: the same epoch.
+            Some(lease) if !request.renew_epoch => {
+                let record = origins
+                    .get(stream)
+                    .await?
+                    .filter(|record| record.epoch.get() == lease.fencing);
+                match record {
+                    Some(record) => record,
+                    None => origins.open_epoch(stream).await?,
+                }
+            }
+            _ => origins.open_epoch(stream).await?,
+        };
+        self.cache.lease(
+            &key(stream),
+            Lease {
+                holder,
+                fencing: record.epoch.get(),
+            },
+            LEASE,
+        )?;
+        let origin = OriginRef {
+            instance: holder,
+            address: request.address,
+            epoch: record.epoch,
+        };
+        tracing::info!(stream_id = %stream, epoch = %record.epoch, instance_id = %holder, "origin acquired");
+        metrics::counter!("streamr_origin_epochs_total").increment(1);
+        self.live.set_origin(stream, Some(origin));
+        Ok(AcquireOriginResponse {
+            epoch: record.epoch.get(),
+            first_msn: first_msn(&record, now_unix_ms()).get(),
+            target_duration_s: record.target_duration_s,
+            part_target_ms: record.part_target_ms,
+            discontinuity_sequence: record.discontinuity_sequence,
+        })
+    }
+
+    pub(crate) async fn renew(&self, request: RenewOriginRequest) -> Result<(), Error> {
+        use proto::convert::field;
+        let stream: StreamId = field(&request.stream_id, "stream_id")?;
+        let holder: InstanceId = field(&request.instance_id, "instance_id")?;
+        let wanted = Lease {
+            holder,
+            fencing: request.epoch,
+        };
+        // A restart of the cache loses leases, not epochs: who still has the latest epoch gets it back.
+        let record = OriginRecord {
+            epoch: Epoch::new(request.epoch),
+            msn: Msn::new(request.msn),
+            target_duration_s: request.target_duration_s,
+            part_target_ms: request.part_target_ms,
+            discontinuity_sequence: request.discontinuity_sequence,
+            updated_unix_ms: 0,
+        };
+        let current = self.database.origins().record(stream, record).await?;
+        if !current || self.cache.lease(&key(stream), wanted, LEASE)?.holder != holder {
+            metrics::counter!("streamr_origin_fenced_total").increment(1);
+            return Err(Error::Fenced);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn release(&self, request: &ReleaseOriginRequest) -> Result<(), Error> {
+        use proto::convert::field;
+        let stream: StreamId = field(&request.stream_id, "stream_id")?;
+        let holder: InstanceId = field(&request.instance_id, "instance_id")?;
+        self.cache.release(&key(stream), holder);
+        let ours = self
+            .live
+            .get(stream)
+            .and_then(|live| live.origin)
+            .is_some_and(|origin| origin.instance == holder);
+        if ours {
+            self.live.set_origin(stream, None);
+        }
+        Ok(())
+    }
+
+    /// A broadcast starts: its target duration is its own. After a restart of the coordinator the origin
+    /// goes on, and its next renewal says again what it uses.
+    pub(crate) async fn restore(&self, stream: StreamId) -> Result<(), Error> {
+        let origins = self.database.origins();
+        if let Some(record) = origins.get(stream).await? {
+            let fresh = OriginRecord {
+                target_duration_s: 0,
+                part_target_ms: 0,
+                ..record
+            };
+            origins.record(stream, fresh).await?;
+        }
+        Ok(())
+    }
+
+    /// The broadcast is over.
+    pub(crate) async fn forget(&self, stream: StreamId) -> Result<(), Error> {
+        if let Some(lease) = self.cache.lease_holder(&key(stream)) {
+            self.cache.release(&key(stream), lease.holder);
+        }
+        self.restore(stream).await
+    }
+
+    /// Clears origins whose lease ran out, so that others take over.
+    pub(crate) fn clear_expired(&self) {
+        for stream in self.live.ids() {
+            let Some(origin) = self.live.get(stream).and_then(|live| live.origin) else {
+                continue;
+            };
+            if self.cache.lease_holder(&key(stream)).is_none() {
+                tracing::warn!(stream_id = %stream, epoch = %origin.epoch, "origin's lease ran out");
+                self.live.set_origin(stream, None);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_epoch_starts_above_what_may_have_been_used() {
+        let record = OriginRecord {
+            epoch: Epoch::new(3),
+            msn: Msn::new(40),
+            target_duration_s: 2,
+            part_target_ms: 335,
+            discontinuity_sequence: 0,
+            updated_unix_ms: 1_000_000,
+        };
+        assert_eq!(first_msn(&record, 1_001_000), Msn::new(41));
+        assert_eq!(
+            first_msn(&record, 1_010_000),
+            Msn::new(61),
+            "ten seconds unrecorded: twenty more"
+        );
+        assert_eq!(
+            first_msn(&record, 0),
+            Msn::new(41),
+            "a clock that went back"
+        );
+    }
+}
