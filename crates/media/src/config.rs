@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::{ConfigError, TrackKind};
+use crate::{ConfigError, TrackKind, aac, av1, h264, h265, opus};
 
 /// A video codec we carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -91,23 +91,90 @@ impl CodecConfig {
     }
 }
 
+/// The largest record taken: parameter sets are hundreds of bytes, some encoders add text to them.
+const MAX_RECORD: usize = 64 * 1024;
+
+fn check_record(record: &'static str, bytes: &Bytes) -> Result<(), ConfigError> {
+    if bytes.len() > MAX_RECORD {
+        return Err(ConfigError::TooLarge {
+            record,
+            size: bytes.len(),
+            max: MAX_RECORD,
+        });
+    }
+    Ok(())
+}
+
 impl VideoConfig {
     /// Parses the configuration record of `codec`: AVCDecoderConfigurationRecord (ISO 14496-15 §5.3.3),
     /// HEVCDecoderConfigurationRecord (§8.3.3) or AV1CodecConfigurationRecord.
     pub fn parse(codec: VideoCodec, record: Bytes) -> Result<Self, ConfigError> {
-        let _ = (codec, record);
-        Err(ConfigError::Truncated {
-            record: "video configuration",
+        check_record("video configuration", &record)?;
+        let picture = match codec {
+            VideoCodec::H264 => h264::parse(&record)?,
+            VideoCodec::H265 => h265::parse(&record)?,
+            VideoCodec::Av1 => av1::parse(&record)?,
+        };
+        Ok(Self {
+            codec,
+            record,
+            width: picture.width,
+            height: picture.height,
+            frame_rate: picture.frame_rate,
+            codec_string: picture.codec_string,
         })
+    }
+
+    /// Bytes of the length before each NAL unit of a sample (1, 2 or 4); `None` for AV1, which has none.
+    pub fn nal_length_size(&self) -> Option<u8> {
+        match self.codec {
+            VideoCodec::H264 => h264::nal_length_size(&self.record),
+            VideoCodec::H265 => h265::nal_length_size(&self.record),
+            VideoCodec::Av1 => None,
+        }
     }
 }
 
 impl AudioConfig {
     /// Parses an AudioSpecificConfig (ISO 14496-3 §1.6.2.1) or an Opus identification header.
+    ///
+    /// Where SBR or PS are signalled explicitly, rate and channels are those of the sound they make.
     pub fn parse(codec: AudioCodec, record: Bytes) -> Result<Self, ConfigError> {
-        let _ = (codec, record);
-        Err(ConfigError::Truncated {
-            record: "audio configuration",
+        check_record("audio configuration", &record)?;
+        let (sample_rate, channels, codec_string) = match codec {
+            AudioCodec::Aac => {
+                let aac = aac::parse(&record)?;
+                let codec_string = format!("mp4a.40.{}", aac.object_type);
+                (aac.sample_rate, aac.channels, codec_string)
+            }
+            AudioCodec::Opus => (
+                opus::SAMPLE_RATE,
+                opus::parse(&record)?,
+                String::from("opus"),
+            ),
+        };
+        Ok(Self {
+            codec,
+            record,
+            sample_rate,
+            channels,
+            codec_string,
         })
     }
+
+    /// Samples (per channel, at [`Self::sample_rate`]) in each access unit; `None` for Opus, whose
+    /// packets say it themselves ([`crate::opus_packet_samples`]).
+    pub fn samples_per_frame(&self) -> Option<u32> {
+        match self.codec {
+            // The record parsed before, unless somebody filled the fields by hand.
+            AudioCodec::Aac => {
+                Some(aac::parse(&self.record).map_or(1024, |aac| aac.samples_per_frame))
+            }
+            AudioCodec::Opus => None,
+        }
+    }
 }
+
+#[cfg(test)]
+#[path = "config_tests.rs"]
+mod tests;

@@ -5,10 +5,20 @@
 //! and no service.
 #![warn(clippy::indexing_slicing)]
 
+mod aac;
+mod av1;
+mod bits;
 mod config;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
+mod h264;
+mod h265;
+mod opus;
+mod picture;
 mod sample;
 
 pub use config::{AudioCodec, AudioConfig, CodecConfig, FrameRate, VideoCodec, VideoConfig};
 pub use error::ConfigError;
+pub use opus::opus_packet_samples;
 pub use sample::{Packet, Sample, TrackKind};
