@@ -7,7 +7,7 @@ use common::{client, exchange, server, stream};
 use media::{AudioCodec, Packet, VideoCodec};
 use proptest::prelude::*;
 use rtmp::{
-    chunk,
+    Error, chunk,
     session::{Client, ClientEvent, Event, Role, Server},
 };
 
@@ -126,6 +126,10 @@ fn packets() -> Vec<Packet> {
 
 /// What a server makes of `sent` when it arrives in pieces of these sizes.
 fn replay(sent: &[u8], sizes: &[usize]) -> Vec<Event> {
+    try_replay(sent, sizes).unwrap()
+}
+
+fn try_replay(sent: &[u8], sizes: &[usize]) -> Result<Vec<Event>, Error> {
     let mut server = server();
     let mut events = Vec::new();
     let mut rest = sent;
@@ -135,15 +139,15 @@ fn replay(sent: &[u8], sizes: &[usize]) -> Vec<Event> {
         }
         let (now, later) = rest.split_at((*size).min(rest.len()));
         rest = later;
-        server.receive(now).unwrap();
+        server.receive(now)?;
         while let Some(event) = server.poll_event() {
             if let Event::PublishRequested { request, .. } = event {
-                assert!(server.accept_publish(request).unwrap());
+                assert!(server.accept_publish(request)?);
             }
             events.push(event);
         }
     }
-    events
+    Ok(events)
 }
 
 #[test]
@@ -161,6 +165,20 @@ proptest! {
     fn any_split_gives_the_same_events(sizes in prop::collection::vec(1_usize..5000, 1..20)) {
         let sent = recorded();
         prop_assert_eq!(replay(&sent, &sizes), replay(&sent, &[4096]));
+    }
+
+    #[test]
+    fn a_damaged_session_never_panics(
+        damage in prop::collection::vec((3073_usize..8000, any::<u8>()), 1..20),
+        sizes in prop::collection::vec(1_usize..5000, 1..5),
+    ) {
+        let mut sent = recorded();
+        for (at, byte) in damage {
+            if let Some(slot) = sent.get_mut(at) {
+                *slot = byte;
+            }
+        }
+        let _ = try_replay(&sent, &sizes);
     }
 
     #[test]

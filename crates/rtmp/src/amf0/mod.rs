@@ -5,7 +5,7 @@
 mod read;
 mod write;
 
-pub use read::{MAX_DEPTH, MAX_ELEMENTS, MAX_VALUES, read_all};
+pub use read::{MAX_DEPTH, MAX_ELEMENTS, MAX_SIZE, MAX_VALUES, read_all};
 pub use write::{write, write_all};
 
 /// A value. Objects keep the order of their keys.

@@ -10,8 +10,12 @@ pub const MAX_ELEMENTS: usize = 256;
 /// Values in one message.
 pub const MAX_VALUES: usize = 2048;
 
+/// Bytes of one message in AMF0.
+pub const MAX_SIZE: usize = 256 * 1024;
+
 /// Reads values until `bytes` end.
 pub fn read_all(bytes: &[u8]) -> Result<Vec<Value>, Error> {
+    limit("amf0 bytes", bytes.len(), MAX_SIZE)?;
     let mut reader = Reader { bytes, values: 0 };
     let mut values = Vec::new();
     while !reader.bytes.is_empty() {
