@@ -94,6 +94,17 @@ fn a_rejected_publisher_reads_why() {
     assert!(client.send(&common::audio(AudioCodec::Aac)).is_err());
 }
 
+#[test]
+fn a_publisher_that_is_cut_off_reads_why() {
+    let (mut client, mut server) = started(Role::Publish);
+    server.end("NetStream.Publish.Failed", "The key was revoked.");
+    let (events, _) = exchange(&mut client, &mut server);
+    assert!(matches!(events.as_slice(), [ClientEvent::Rejected { .. }]));
+    client.finish();
+    let (_, events) = exchange(&mut client, &mut server);
+    assert_eq!(events, []);
+}
+
 /// All that a publisher sends in a short session.
 fn recorded() -> Vec<u8> {
     let (mut client, mut server) = (client(Role::Publish), server());

@@ -160,8 +160,8 @@ impl Server {
         true
     }
 
-    /// Refuses `request`, or ends what it became, with a status `code` such as `NetStream.Publish.BadName` and
-    /// a `description` for the peer's user; `false` if the request is not pending. Then send and close.
+    /// Refuses `request` with a status `code` such as `NetStream.Publish.BadName` and a `description` for
+    /// the peer's user; `false` if the request is not pending. Then send and close.
     pub fn reject(&mut self, request: RequestId, code: &str, description: &str) -> bool {
         let pending = [Stage::PublishPending(request), Stage::PlayPending(request)];
         if !pending.contains(&self.stage) {
@@ -171,6 +171,15 @@ impl Server {
         self.early.clear();
         self.status("error", code, description);
         true
+    }
+
+    /// Ends an accepted publish or play with a readable reason, such as a revoked key; no event follows.
+    /// Then send and close.
+    pub fn end(&mut self, code: &str, description: &str) {
+        if matches!(self.stage, Stage::Publishing | Stage::Playing) {
+            self.stage = Stage::Idle;
+            self.status("error", code, description);
+        }
     }
 
     /// Tells a player that the stream is over; it may close or wait.
