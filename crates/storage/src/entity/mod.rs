@@ -1,6 +1,8 @@
 //! The tables, as sea-orm sees them. Private: repositories answer our types.
-#![expect(unreachable_pub, reason = "sea-orm derives want pub; the module is private")]
-
+#![expect(
+    unreachable_pub,
+    reason = "sea-orm derives want pub; the module is private"
+)]
 
 pub(crate) mod origin;
 pub(crate) mod origin_key;
