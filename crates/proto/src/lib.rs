@@ -1,10 +1,11 @@
 //! The services' gRPC contracts: code generated from `/proto`, conversions to our types, and the one
-//! table of error codes.
+//! table of error codes; and the [`directory`] that every service keeps of what the coordinator says.
 //!
-//! Owns the wire format between services. Knows no transport and no service.
+//! Owns the wire format between services. Knows no service's insides.
 
 pub mod code;
 pub mod convert;
+pub mod directory;
 
 macro_rules! generated {
     ($(#[$doc:meta])* $module:ident, $package:literal) => {
@@ -31,6 +32,7 @@ generated!(
 
 pub use code::ErrorCode;
 pub use convert::ConvertError;
+pub use directory::Directory;
 
 /// The largest gRPC message: a message holds at least one sample, of up to 8 MiB, and its framing.
 pub const MAX_MESSAGE_BYTES: usize = 8 * 1024 * 1024 + 64 * 1024;

@@ -1,0 +1,53 @@
+//! What the ingest needs of the configuration.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use runtime::{Config, gate::Limits, tls};
+use types::{ByteCount, Secret};
+
+use crate::Error;
+
+/// The ingest's settings, resolved.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// RTMP listener.
+    pub bind: SocketAddr,
+    /// RTMPS listener and its TLS, when a certificate is set.
+    pub tls: Option<(SocketAddr, Arc<tls::ServerConfig>)>,
+    /// Internal gRPC listener.
+    pub grpc_bind: SocketAddr,
+    /// Where others find this ingest; default: from the gRPC listener.
+    pub address: Option<String>,
+    /// Where the coordinator is.
+    pub coordinator: String,
+    /// For internal gRPC.
+    pub service_token: Option<Secret<String>>,
+    /// How long a stream waits for its publisher.
+    pub grace: Duration,
+    /// Bounds on RTMP connections.
+    pub limits: Limits,
+    /// What is kept of a stream behind its current GOP.
+    pub queue: ByteCount,
+}
+
+impl Settings {
+    /// Takes them from the configuration.
+    pub fn resolve(config: &Config) -> Result<Self, Error> {
+        // RTMPS has no ALPN.
+        let tls = tls::server_config(&config.tls, &[])?;
+        Ok(Self {
+            bind: config.ingest.bind,
+            tls: tls.map(|tls| (config.ingest.tls_bind, tls)),
+            grpc_bind: config.ingest.grpc_bind,
+            address: config.ingest.address.clone(),
+            coordinator: config.coordinator.address.clone(),
+            service_token: config.service_token.clone(),
+            grace: config.ingest.grace.0,
+            limits: Limits {
+                total: config.ingest.max_connections,
+                per_address: config.ingest.max_connections_per_address,
+            },
+            queue: config.ingest.queue_size.0,
+        })
+    }
+}

@@ -1,0 +1,107 @@
+//! The hub's promises: one publisher, the grace period, discontinuities, late joiners.
+
+use bytes::Bytes;
+use delivery::fanout::{Next, Subscriber};
+use media::{AudioCodec, AudioConfig};
+
+use super::*;
+
+fn authorized(stream: StreamId) -> Authorized {
+    Authorized {
+        stream,
+        slug: "live".parse().unwrap(),
+        publish: PublishId::new(),
+    }
+}
+
+fn config() -> CodecConfig {
+    // AAC-LC, 44.1 kHz, stereo.
+    CodecConfig::Audio(
+        AudioConfig::parse(AudioCodec::Aac, Bytes::from_static(&[0x12, 0x10])).unwrap(),
+    )
+}
+
+fn audio(ms: i64) -> Packet {
+    Packet::Sample(Sample {
+        track: TrackKind::Audio,
+        decode_time: MediaTime::from_millis(ms),
+        composition_offset: MediaTime::ZERO,
+        keyframe: true,
+        payload: Bytes::from_static(b"x"),
+    })
+}
+
+fn drain(subscriber: &mut Subscriber<Item>) -> Vec<Next<Item>> {
+    std::iter::from_fn(|| subscriber.try_next().filter(|next| *next != Next::Closed)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_has_one_publisher_unless_it_fell_silent() {
+    let hub = Hub::new(ByteCount::mib(1));
+    let stream = StreamId::new();
+    let first = hub.publish(&authorized(stream)).unwrap();
+    assert!(matches!(hub.publish(&authorized(stream)), Err(Error::Busy(id)) if id == stream));
+    tokio::time::advance(SILENCE).await;
+    let _second = hub.publish(&authorized(stream)).unwrap();
+    assert!(first.cut().is_cancelled());
+    assert_eq!(first.reason(), "another publisher took over");
+    drop(first);
+    assert!(
+        matches!(hub.publish(&authorized(stream)), Err(Error::Busy(_))),
+        "the second still publishes"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publisher_that_returns_in_time_continues_the_stream() {
+    let hub = Hub::new(ByteCount::mib(1));
+    let id = StreamId::new();
+    let first = hub.publish(&authorized(id)).unwrap();
+    first.packet(Packet::Config(config()));
+    first.packet(audio(1000));
+    let mut viewer = first.stream().fanout().subscribe();
+    drop(first);
+    tokio::time::advance(Duration::from_secs(30)).await;
+    hub.end_expired(Duration::from_secs(60));
+    let second = hub.publish(&authorized(id)).unwrap();
+    second.packet(Packet::Config(config()));
+    second.packet(audio(0));
+    let seen = drain(&mut viewer);
+    assert_eq!(seen[0], Next::Preamble(vec![Item::Config(config())]));
+    assert!(
+        matches!(&seen[1], Next::Entry(Item::Sample(sample)) if sample.decode_time == MediaTime::ZERO)
+    );
+    assert_eq!(seen[2], Next::Entry(Item::Paused));
+    assert!(matches!(seen[3], Next::Entry(Item::Discontinuity(_))));
+    assert!(
+        matches!(&seen[4], Next::Entry(Item::Sample(sample)) if sample.decode_time > MediaTime::ZERO)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_ends_after_the_grace_period_and_is_reported_until_heard() {
+    let hub = Hub::new(ByteCount::mib(1));
+    let id = StreamId::new();
+    drop(hub.publish(&authorized(id)).unwrap());
+    assert_eq!(hub.reports()[0].state(), PublishState::Paused);
+    tokio::time::advance(Duration::from_secs(60)).await;
+    hub.end_expired(Duration::from_secs(60));
+    assert!(hub.by_id(id).is_none());
+    let reports = hub.reports();
+    assert_eq!(reports[0].state(), PublishState::Ended);
+    assert_eq!(hub.reports().len(), 1, "until it was heard");
+    hub.reported(&reports);
+    assert!(hub.reports().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revoked_publisher_is_cut_and_another_spared() {
+    let hub = Hub::new(ByteCount::mib(1));
+    let publisher = authorized(StreamId::new());
+    let publication = hub.publish(&publisher).unwrap();
+    hub.revoke(publisher.stream, "key changed", Some(publisher.publish));
+    assert!(!publication.cut().is_cancelled());
+    hub.revoke(publisher.stream, "key changed", None);
+    assert!(publication.cut().is_cancelled());
+    assert_eq!(publication.reason(), "key changed");
+}

@@ -1,0 +1,154 @@
+//! A publisher: authorized, then read until it leaves.
+
+use std::time::Duration;
+
+use proto::coordinator::AuthorizePublishRequest;
+use rtmp::session::{Event, RequestId};
+use runtime::grpc::CALL_TIMEOUT;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tonic::{Code, Status};
+use types::Secret;
+
+use crate::{
+    Error,
+    connection::{Connection, Context},
+    hub::{Authorized, Publication},
+};
+
+/// A publisher that sends nothing for so long is gone (promise D2).
+const IDLE: Duration = Duration::from_secs(15);
+/// A wrong key is answered after a time within this, so that guessing is slow and its timing says nothing.
+const WRONG_KEY_DELAY: std::ops::Range<f64> = 0.2..2.0;
+/// What a stream key may have at most; longer names are no keys.
+const MAX_KEY: usize = 256;
+
+/// Serves a publisher to its end.
+pub(crate) async fn run<S>(
+    connection: &mut Connection<S>,
+    request: RequestId,
+    key: &Secret<String>,
+    context: &Context,
+) -> Result<(), Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let authorized = match authorize(connection, key, context).await {
+        Ok(authorized) => authorized,
+        Err(status) => return refuse(connection, request, &status).await,
+    };
+    let publication = match context.hub.publish(&authorized) {
+        Ok(publication) => publication,
+        Err(_) => {
+            let reason = "this stream is being published already; stop the other publisher first";
+            return connection
+                .refuse(request, "NetStream.Publish.BadName", reason)
+                .await;
+        }
+    };
+    if !connection.session.accept_publish(request)? {
+        return Ok(());
+    }
+    tracing::info!(stream_id = %authorized.stream, slug = %authorized.slug, publish_id = %authorized.publish, peer = %connection.peer, "publisher came");
+    let result = read(connection, &publication).await;
+    tracing::info!(stream_id = %authorized.stream, publish_id = %authorized.publish, "publisher left");
+    result
+}
+
+async fn authorize<S>(
+    connection: &Connection<S>,
+    key: &Secret<String>,
+    context: &Context,
+) -> Result<Authorized, Status> {
+    let query = key.expose();
+    // Some encoders append a query; the key ends before it.
+    let stream_key = query.split('?').next().unwrap_or(query);
+    if stream_key.len() > MAX_KEY {
+        return Err(Status::unauthenticated("no such stream key"));
+    }
+    let request = AuthorizePublishRequest {
+        stream_key: stream_key.to_owned(),
+        peer_address: connection.peer.to_string(),
+        instance_id: context.instance.to_string(),
+    };
+    let mut coordinator = context.coordinator.clone();
+    let answer = tokio::time::timeout(CALL_TIMEOUT, coordinator.authorize_publish(request))
+        .await
+        .map_err(|_| Status::unavailable("the coordinator did not answer"))??
+        .into_inner();
+    Ok(Authorized {
+        stream: proto::convert::field(&answer.stream_id, "stream_id")?,
+        slug: proto::convert::field(&answer.slug, "slug")?,
+        publish: proto::convert::field(&answer.publish_id, "publish_id")?,
+    })
+}
+
+async fn refuse<S>(
+    connection: &mut Connection<S>,
+    request: RequestId,
+    status: &Status,
+) -> Result<(), Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let (code, label) = match status.code() {
+        Code::Unauthenticated => ("NetStream.Publish.BadName", "wrong_key"),
+        Code::ResourceExhausted => ("NetStream.Publish.BadName", "too_many_wrong_keys"),
+        Code::AlreadyExists => ("NetStream.Publish.BadName", "busy"),
+        _ => ("NetStream.Publish.Failed", "unavailable"),
+    };
+    metrics::counter!("streamr_publish_refused_total", "reason" => label).increment(1);
+    if label == "wrong_key" {
+        let delay = Duration::from_secs_f64(rand::random_range(WRONG_KEY_DELAY));
+        tokio::time::sleep(delay).await;
+    }
+    let unavailable = "streams can't be authorized at the moment; try again";
+    let reason = if label == "unavailable" {
+        unavailable
+    } else {
+        status.message()
+    };
+    connection.refuse(request, code, reason).await
+}
+
+/// Reads the publisher until it leaves, falls silent, or must go.
+async fn read<S>(connection: &mut Connection<S>, publication: &Publication) -> Result<(), Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let cut = publication.cut();
+    loop {
+        while let Some(event) = connection.session.poll_event() {
+            match event {
+                Event::Packet(packet) => publication.packet(packet),
+                Event::PacketDropped { reason } => {
+                    metrics::counter!("streamr_publish_packets_dropped_total").increment(1);
+                    tracing::debug!(%reason, "packet dropped");
+                }
+                Event::PublishFinished => return connection.flush().await,
+                _ => {}
+            }
+        }
+        connection.flush().await?;
+        let received = tokio::select! {
+            received = tokio::time::timeout(IDLE, connection.receive()) => received,
+            () = cut.cancelled() => {
+                connection.session.end("NetStream.Publish.Denied", &publication.reason());
+                return connection.flush().await;
+            }
+        };
+        match received {
+            Err(_) => return Err(Error::TooSlow("the publisher's next byte")),
+            Ok(Ok(false)) => return Ok(()),
+            Ok(Ok(true)) => {}
+            Ok(Err(error)) => {
+                // What arrived whole before the error still counts.
+                while let Some(event) = connection.session.poll_event() {
+                    if let Event::Packet(packet) = event {
+                        publication.packet(packet);
+                    }
+                }
+                return Err(error);
+            }
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Putting the ingest together and running it.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::Router;
+use proto::{
+    Directory, coordinator::coordinator_client::CoordinatorClient, directory::Coordinator,
+    media::media_server::MediaServer,
+};
+use runtime::{
+    Config, Gate, Health, Shutdown,
+    gate::Limits,
+    grpc::RequireToken,
+    health::Check,
+    http::{Server as HttpServer, accept, listen},
+    telemetry::Telemetry,
+    tls::ServerConfig,
+};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tonic::service::interceptor::InterceptedService;
+use types::InstanceId;
+
+use crate::{
+    Error, Settings,
+    connection::{self, Context},
+    grpc::MediaService,
+    hub::Hub,
+    relay::PlaySources,
+    report,
+};
+
+/// Connections of services; they are ours.
+const INTERNAL: Limits = Limits {
+    total: 1024,
+    per_address: 1024,
+};
+/// How often grace periods are looked at.
+const SWEEP: Duration = Duration::from_millis(250);
+/// How long a TLS handshake may take.
+const TLS_HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// A bound ingest.
+pub struct Server {
+    settings: Settings,
+    rtmp: TcpListener,
+    rtmps: Option<(TcpListener, Arc<ServerConfig>)>,
+    internal: HttpServer,
+    coordinator: Coordinator,
+    hub: Hub,
+    connected: Check,
+}
+
+impl Server {
+    /// Takes the ports.
+    pub fn bind(settings: Settings, health: &Health) -> Result<Self, Error> {
+        let rtmp = listen("RTMP", "ingest.bind", settings.bind)?;
+        let rtmps = match &settings.tls {
+            Some((bind, tls)) => {
+                Some((listen("RTMPS", "ingest.tls_bind", *bind)?, Arc::clone(tls)))
+            }
+            None => None,
+        };
+        let internal = listen("ingest gRPC", "ingest.grpc_bind", settings.grpc_bind)?;
+        let channel =
+            runtime::grpc::channel(&settings.coordinator, settings.service_token.as_ref())?;
+        Ok(Self {
+            hub: Hub::new(settings.queue),
+            rtmp,
+            rtmps,
+            internal: HttpServer::new("ingest_grpc", internal, None, INTERNAL),
+            coordinator: CoordinatorClient::new(channel),
+            connected: health.require("coordinator"),
+            settings,
+        })
+    }
+
+    /// The RTMP address.
+    pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.rtmp.local_addr()
+    }
+
+    /// Serves until `shutdown`; then cuts publishers off, so that they reconnect elsewhere.
+    pub async fn serve(self, shutdown: Shutdown) {
+        let Self {
+            settings,
+            rtmp,
+            rtmps,
+            internal,
+            coordinator,
+            hub,
+            connected,
+        } = self;
+        let instance = InstanceId::new();
+        let address = settings
+            .address
+            .clone()
+            .unwrap_or_else(|| format!("http://{}", settings.grpc_bind));
+        let directory = Directory::default();
+        let context = Arc::new(Context {
+            hub: hub.clone(),
+            coordinator: coordinator.clone(),
+            instance,
+            sources: PlaySources {
+                hub: hub.clone(),
+                directory: directory.clone(),
+                token: settings.service_token.clone(),
+                shutdown: shutdown.clone(),
+                relays: Arc::default(),
+            },
+            shutdown: shutdown.clone(),
+        });
+        shutdown.spawn_until_cancelled(revoke(hub.clone(), directory.clone()));
+        shutdown.spawn_until_cancelled(directory.follow(
+            coordinator.clone(),
+            instance,
+            move |state| match state {
+                Ok(()) => connected.ok(),
+                Err(why) => connected.fail(why),
+            },
+        ));
+        shutdown.spawn_until_cancelled(report::run(
+            hub.clone(),
+            coordinator.clone(),
+            instance,
+            address,
+        ));
+        shutdown.spawn_until_cancelled(sweep(hub.clone(), settings.grace));
+        shutdown.spawn(internal.serve(grpc(&hub, &settings), shutdown.clone()));
+        let gate = Gate::new("rtmp", settings.limits);
+        if let Some((listener, tls)) = rtmps {
+            let acceptor = TlsAcceptor::from(tls);
+            shutdown.spawn(run(
+                listener,
+                Some(acceptor),
+                gate.clone(),
+                Arc::clone(&context),
+            ));
+        }
+        run(rtmp, None, gate, context).await;
+        // Publishers have left or been cut: the coordinator hears it before this instance goes.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        report::report(&hub, &mut coordinator.clone(), instance).await;
+    }
+}
+
+fn grpc(hub: &Hub, settings: &Settings) -> Router {
+    let service = MediaServer::new(MediaService { hub: hub.clone() })
+        .max_encoding_message_size(proto::MAX_MESSAGE_BYTES);
+    let guarded =
+        InterceptedService::new(service, RequireToken::new(settings.service_token.as_ref()));
+    tonic::service::Routes::new(guarded)
+        .prepare()
+        .into_axum_router()
+}
+
+async fn sweep(hub: Hub, grace: Duration) {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        hub.end_expired(grace);
+    }
+}
+
+/// Cuts publishers off whom the coordinator revokes.
+async fn revoke(hub: Hub, directory: Directory) {
+    let mut revocations = directory.revocations();
+    loop {
+        match revocations.recv().await {
+            Ok(revoked) => hub.revoke(revoked.stream, &revoked.reason, revoked.except),
+            Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
+            Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
+        }
+    }
+}
+
+/// Accepts RTMP connections until shutdown.
+async fn run(listener: TcpListener, tls: Option<TlsAcceptor>, gate: Gate, context: Arc<Context>) {
+    loop {
+        let (stream, peer): (TcpStream, SocketAddr) = tokio::select! {
+            accepted = accept(&listener) => accepted,
+            () = context.shutdown.cancelled() => return,
+        };
+        let Ok(permit) = gate.admit(peer.ip()) else {
+            continue;
+        };
+        let _ = stream.set_nodelay(true);
+        let (context, tls) = (Arc::clone(&context), tls.clone());
+        let shutdown = context.shutdown.clone();
+        shutdown.spawn(async move {
+            match tls {
+                None => connection::serve(stream, peer.ip(), context).await,
+                Some(tls) => {
+                    if let Ok(Ok(stream)) =
+                        tokio::time::timeout(TLS_HANDSHAKE, tls.accept(stream)).await
+                    {
+                        connection::serve(stream, peer.ip(), context).await;
+                    }
+                }
+            }
+            drop(permit);
+        });
+    }
+}
+
+/// The listener for health and metrics of an ingest that is a process of its own, and its routes.
+pub fn ops(
+    config: &Config,
+    telemetry: &Telemetry,
+    health: &Health,
+) -> Result<(HttpServer, Router), Error> {
+    let listener = listen("ingest health", "ingest.ops_bind", config.ingest.ops_bind)?;
+    Ok((
+        HttpServer::new("ingest_ops", listener, None, INTERNAL),
+        health.routes().merge(telemetry.routes()),
+    ))
+}
