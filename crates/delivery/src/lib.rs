@@ -4,6 +4,7 @@
 //! the FLV fan-out, and who counts as a viewer. Fed by [`WindowEvent`]s, from a muxer beside it or from
 //! an upstream: it doesn't know which. Knows no coordinator and no gRPC.
 
+mod batch;
 mod digest;
 mod event;
 pub mod fanout;
@@ -13,10 +14,11 @@ mod sessions;
 mod stream;
 mod window;
 
+pub use batch::{Batch, Batcher, TagFormat};
 pub use digest::{DigestKey, SegmentDigest};
 pub use event::{EpochInfo, WindowEvent};
 pub use http::{Catalog, routes};
-pub use stream::{FLV_BOUNDS, FlvBatch, Stream};
+pub use stream::{FLV_BOUNDS, Stream};
 pub use window::Refused;
 
 /// The name of the one rendition that a stream has.

@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use hls::{Flavour, Skip};
 use parking_lot::Mutex;
 use tokio::{
@@ -12,7 +11,7 @@ use tokio::{
 use types::{ByteCount, MediaTime, Slug, StreamId};
 
 use crate::{
-    EpochInfo, Refused, SegmentDigest, WindowEvent,
+    Batch, EpochInfo, Refused, SegmentDigest, WindowEvent,
     fanout::{Bounds, Fanout},
     rendered::Rendered,
     sessions::Sessions,
@@ -27,17 +26,6 @@ pub const FLV_BOUNDS: Bounds = Bounds {
     time: MediaTime::from_millis(10_000),
 };
 
-/// FLV tags that are written to every viewer in one piece.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FlvBatch {
-    /// Whole tags.
-    pub tags: Bytes,
-    /// Whether a viewer can start here.
-    pub starts_at_keyframe: bool,
-    /// Decode time of the first tag.
-    pub decode_time: MediaTime,
-}
-
 /// A stream being delivered.
 #[derive(Debug)]
 pub struct Stream {
@@ -47,7 +35,7 @@ pub struct Stream {
     /// Counts changes of the window; who waits for one watches it.
     version: watch::Sender<u64>,
     followers: broadcast::Sender<WindowEvent>,
-    flv: Fanout<FlvBatch>,
+    flv: Fanout<Batch>,
     flv_demand: Notify,
     pub(crate) sessions: Sessions,
     used: Mutex<Instant>,
@@ -101,7 +89,7 @@ impl Stream {
     }
 
     /// The FLV fan-out.
-    pub fn flv(&self) -> &Fanout<FlvBatch> {
+    pub fn flv(&self) -> &Fanout<Batch> {
         &self.flv
     }
 

@@ -45,6 +45,9 @@ pub struct SegmenterOptions {
     pub lead: TrackKind,
     /// The frame rate that the video declares. It only sharpens what is measured.
     pub frame_rate: Option<FrameRate>,
+    /// `TARGETDURATION` in seconds, where the stream has one already: an origin that takes over keeps it,
+    /// for a playlist's must not change.
+    pub target_duration: Option<u32>,
 }
 
 /// A part, complete.
@@ -147,7 +150,7 @@ impl Segmenter {
             options,
             pacing: None,
             warm_up: Vec::new(),
-            target_duration: None,
+            target_duration: options.target_duration.map(i64::from),
             waiting: true,
             msn: options.start_msn,
             discontinuity: false,

@@ -22,6 +22,7 @@ fn segmenter(lead: TrackKind) -> Segmenter {
         start_msn: Msn::new(100),
         lead,
         frame_rate: None,
+        target_duration: None,
     })
 }
 

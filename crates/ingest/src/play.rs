@@ -1,7 +1,9 @@
 //! An RTMP player: written to until it leaves or the stream ends.
 
-use bytes::Bytes;
-use delivery::fanout::{Next, Subscriber};
+use delivery::{
+    Batch,
+    fanout::{Next, Subscriber},
+};
 use rtmp::session::{Event, RequestId};
 use tokio::io::{AsyncRead, AsyncWrite};
 use types::{Secret, Slug};
@@ -47,7 +49,7 @@ where
 
 async fn write<S>(
     connection: &mut Connection<S>,
-    reader: &mut Subscriber<Bytes>,
+    reader: &mut Subscriber<Batch>,
 ) -> Result<(), Error>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
@@ -69,10 +71,10 @@ where
             }
         };
         match next {
-            Next::Entry(bytes) => connection.write(&bytes).await?,
+            Next::Entry(batch) => connection.write(&batch.bytes).await?,
             Next::Preamble(preamble) => {
-                for bytes in preamble {
-                    connection.write(&bytes).await?;
+                for batch in preamble {
+                    connection.write(&batch.bytes).await?;
                 }
             }
             Next::Skipped => {}

@@ -5,9 +5,11 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use bytes::{Bytes, BytesMut};
-use delivery::fanout::{Entry, Fanout, Next, Subscriber};
-use media::{CodecConfig, Packet, TrackKind};
+use bytes::Bytes;
+use delivery::{
+    Batch, Batcher, TagFormat,
+    fanout::{Fanout, Next, Subscriber},
+};
 use parking_lot::Mutex;
 use proto::{
     Directory,
@@ -15,7 +17,7 @@ use proto::{
 };
 use runtime::Shutdown;
 use tokio::time::Instant;
-use types::{ByteCount, MediaTime, Secret, Slug, StreamId};
+use types::{Secret, Slug, StreamId};
 
 use crate::{
     Error,
@@ -27,7 +29,7 @@ const INTERVAL: Duration = Duration::from_millis(100);
 /// How long a relay outlives its last player.
 const LINGER: Duration = Duration::from_secs(10);
 
-type Relays = Arc<Mutex<HashMap<StreamId, Fanout<Bytes>>>>;
+type Relays = Arc<Mutex<HashMap<StreamId, Fanout<Batch>>>>;
 
 /// The relays of this ingest. Cheap to clone.
 #[derive(Clone)]
@@ -79,8 +81,17 @@ impl Source {
 }
 
 impl PlaySources {
+    /// Players now, by stream.
+    pub(crate) fn players(&self) -> Vec<(StreamId, usize)> {
+        self.relays
+            .lock()
+            .iter()
+            .map(|(id, relay)| (*id, relay.readers()))
+            .collect()
+    }
+
     /// The bytes of a live stream; `None` when there is none of this name.
-    pub(crate) async fn open(&self, slug: &Slug) -> Result<Option<Fanout<Bytes>>, Error> {
+    pub(crate) async fn open(&self, slug: &Slug) -> Result<Option<Fanout<Batch>>, Error> {
         let local = self.hub.by_slug(slug);
         let info = self.directory.by_slug(slug);
         let Some(id) = local
@@ -119,7 +130,11 @@ impl PlaySources {
             .entry(id)
             .or_insert_with(|| fanout.clone())
             .clone();
-        let relay = Relay::new(source, running.clone());
+        let relay = Relay {
+            source,
+            out: running.clone(),
+            batcher: Batcher::new(RTMP, running.clone()),
+        };
         let relays = Arc::clone(&self.relays);
         self.shutdown.spawn_until_cancelled(async move {
             relay.run().await;
@@ -129,32 +144,20 @@ impl PlaySources {
     }
 }
 
-/// Turns samples into RTMP messages, gathered into batches.
+/// Tags as RTMP messages that every player understands alike.
+const RTMP: TagFormat = TagFormat {
+    header: |_, _| Bytes::new(),
+    write: |tag, out| out.extend_from_slice(&rtmp::chunk::serialize_tag(tag)),
+};
+
+/// Turns samples into batches of RTMP messages.
 struct Relay {
     source: Source,
-    out: Fanout<Bytes>,
-    muxer: flv::Muxer,
-    video: Option<CodecConfig>,
-    audio: Option<CodecConfig>,
-    batch: BytesMut,
-    batch_join: bool,
-    batch_time: MediaTime,
+    out: Fanout<Batch>,
+    batcher: Batcher,
 }
 
 impl Relay {
-    fn new(source: Source, out: Fanout<Bytes>) -> Self {
-        Self {
-            source,
-            out,
-            muxer: flv::Muxer::new(),
-            video: None,
-            audio: None,
-            batch: BytesMut::new(),
-            batch_join: false,
-            batch_time: MediaTime::ZERO,
-        }
-    }
-
     async fn run(mut self) {
         let mut flush_at = Instant::now() + INTERVAL;
         let mut watched = Instant::now();
@@ -162,7 +165,7 @@ impl Relay {
             let step = tokio::time::timeout_at(flush_at, self.source.next()).await;
             match step {
                 Err(_) => {
-                    self.flush();
+                    self.batcher.flush();
                     flush_at = Instant::now() + INTERVAL;
                     if self.out.readers() > 0 {
                         watched = Instant::now();
@@ -170,7 +173,11 @@ impl Relay {
                         break;
                     }
                 }
-                Ok(Ok(Some(items))) => items.into_iter().for_each(|item| self.item(item)),
+                Ok(Ok(Some(items))) => items.into_iter().for_each(|item| match item {
+                    Item::Config(config) => self.batcher.config(config),
+                    Item::Sample(sample) => self.batcher.sample(sample),
+                    Item::Discontinuity(_) | Item::Paused => self.batcher.flush(),
+                }),
                 Ok(Ok(None)) => break,
                 Ok(Err(error)) => {
                     tracing::debug!(%error, "play relay");
@@ -178,83 +185,7 @@ impl Relay {
                 }
             }
         }
-        self.flush();
+        self.batcher.flush();
         self.out.close();
-    }
-
-    fn item(&mut self, item: Item) {
-        match item {
-            Item::Config(config) => {
-                let slot = match config.track() {
-                    TrackKind::Video => &mut self.video,
-                    TrackKind::Audio => &mut self.audio,
-                };
-                if slot.as_ref() == Some(&config) {
-                    return;
-                }
-                *slot = Some(config.clone());
-                self.flush();
-                self.set_preamble();
-                self.write(&Packet::Config(config));
-            }
-            Item::Sample(sample) => {
-                let join =
-                    sample.keyframe && (sample.track == TrackKind::Video || self.video.is_none());
-                if join && !(self.video.is_none() && self.batch_join) {
-                    self.flush();
-                    self.batch_join = true;
-                }
-                if self.batch.is_empty() {
-                    self.batch_time = sample.decode_time;
-                }
-                self.write(&Packet::Sample(sample));
-            }
-            Item::Discontinuity(_) | Item::Paused => self.flush(),
-        }
-    }
-
-    fn write(&mut self, packet: &Packet) {
-        match self.muxer.tag(packet) {
-            Ok(tag) => self
-                .batch
-                .extend_from_slice(&rtmp::chunk::serialize_tag(&tag)),
-            Err(error) => tracing::debug!(%error, "play relay drops a sample"),
-        }
-    }
-
-    /// `onMetaData` and sequence headers, for who joins.
-    fn set_preamble(&mut self) {
-        let video = self.video.as_ref().and_then(|config| match config {
-            CodecConfig::Video(video) => Some(video),
-            CodecConfig::Audio(_) => None,
-        });
-        let audio = self.audio.as_ref().and_then(|config| match config {
-            CodecConfig::Audio(audio) => Some(audio),
-            CodecConfig::Video(_) => None,
-        });
-        let mut preamble = BytesMut::new();
-        let metadata = flv::Tag::script(0, flv::metadata(video, audio));
-        preamble.extend_from_slice(&rtmp::chunk::serialize_tag(&metadata));
-        for config in [&self.video, &self.audio].into_iter().flatten() {
-            if let Ok(tag) = self.muxer.tag(&Packet::Config(config.clone())) {
-                preamble.extend_from_slice(&rtmp::chunk::serialize_tag(&tag));
-            }
-        }
-        self.out.set_preamble(vec![preamble.freeze()]);
-    }
-
-    fn flush(&mut self) {
-        if self.batch.is_empty() {
-            return;
-        }
-        let bytes = self.batch.split().freeze();
-        let size = ByteCount::new(bytes.len() as u64);
-        let join = std::mem::take(&mut self.batch_join);
-        self.out.push(Entry {
-            value: bytes,
-            size,
-            join,
-            time: self.batch_time,
-        });
     }
 }

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use proto::{
-    coordinator::{HeartbeatRequest, ReportStreamsRequest, ServiceKind},
+    coordinator::{HeartbeatRequest, ReportStreamsRequest, ServiceKind, StreamViewers},
     directory::Coordinator,
 };
 use runtime::grpc::CALL_TIMEOUT;
 use types::InstanceId;
 
-use crate::hub::Hub;
+use crate::{hub::Hub, relay::PlaySources};
 
 /// How often streams are reported, and the instance with them.
 const EVERY: Duration = Duration::from_secs(1);
@@ -18,18 +18,27 @@ const GATHER: Duration = Duration::from_millis(20);
 
 /// Reports, forever. The first heartbeat comes first, so that reports find the instance's address.
 pub(crate) async fn run(
-    hub: Hub,
+    sources: PlaySources,
     mut coordinator: Coordinator,
     instance: InstanceId,
     address: String,
 ) {
-    let heartbeat = HeartbeatRequest {
+    let hub = sources.hub.clone();
+    let mut heartbeat = HeartbeatRequest {
         instance_id: instance.to_string(),
         kinds: vec![ServiceKind::Ingest.into()],
         address,
         viewers: Vec::new(),
     };
     loop {
+        let viewers = sources
+            .players()
+            .into_iter()
+            .map(|(stream, players)| StreamViewers {
+                stream_id: stream.to_string(),
+                viewers: u32::try_from(players).unwrap_or(u32::MAX),
+            });
+        heartbeat.viewers = viewers.collect();
         let beat =
             tokio::time::timeout(CALL_TIMEOUT, coordinator.heartbeat(heartbeat.clone())).await;
         if !matches!(beat, Ok(Ok(_))) {

@@ -120,7 +120,7 @@ impl Server {
             },
         ));
         shutdown.spawn_until_cancelled(report::run(
-            hub.clone(),
+            context.sources.clone(),
             coordinator.clone(),
             instance,
             address,

@@ -82,6 +82,22 @@ pub enum CodecConfig {
 }
 
 impl CodecConfig {
+    /// The video configuration, if it is one.
+    pub fn as_video(&self) -> Option<&VideoConfig> {
+        match self {
+            Self::Video(video) => Some(video),
+            Self::Audio(_) => None,
+        }
+    }
+
+    /// The audio configuration, if it is one.
+    pub fn as_audio(&self) -> Option<&AudioConfig> {
+        match self {
+            Self::Audio(audio) => Some(audio),
+            Self::Video(_) => None,
+        }
+    }
+
     /// The track configured.
     pub fn track(&self) -> TrackKind {
         match self {

@@ -13,14 +13,14 @@ use futures::stream;
 
 use super::{Name, Source, answer, find};
 use crate::{
-    FlvBatch, Stream,
+    Batch, Stream,
     fanout::{Next, Subscriber},
     sessions::Connected,
 };
 
 /// What a viewer's connection holds.
 struct Viewer {
-    reader: Subscriber<FlvBatch>,
+    reader: Subscriber<Batch>,
     /// Keeps the stream while it is watched.
     _stream: Arc<Stream>,
     _connected: Connected,
@@ -65,10 +65,10 @@ fn tags(
     stream::unfold(viewer, |mut viewer| async move {
         loop {
             match viewer.reader.next().await {
-                Next::Entry(batch) => return Some((Ok(batch.tags), viewer)),
+                Next::Entry(batch) => return Some((Ok(batch.bytes), viewer)),
                 Next::Preamble(preamble) => {
                     if let Some(first) = preamble.into_iter().next() {
-                        return Some((Ok(first.tags), viewer));
+                        return Some((Ok(first.bytes), viewer));
                     }
                 }
                 Next::Skipped => {}

@@ -1,0 +1,57 @@
+//! What the packager needs of the configuration.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use runtime::{
+    Config,
+    config::Role,
+    gate::Limits,
+    tls::{self, ServerConfig},
+};
+use types::Secret;
+
+use crate::Error;
+
+/// The packager's settings, resolved.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Whether it packages; then, its internal gRPC listener.
+    pub origin: Option<SocketAddr>,
+    /// Whether it serves viewers; then, its public listener.
+    pub edge: Option<SocketAddr>,
+    /// Where edges find this origin; default: from the gRPC listener.
+    pub address: Option<String>,
+    /// Where the coordinator is.
+    pub coordinator: String,
+    /// For internal gRPC.
+    pub service_token: Option<Secret<String>>,
+    /// Bounds on viewers' connections.
+    pub limits: Limits,
+    /// TLS of the public listener.
+    pub tls: Option<Arc<ServerConfig>>,
+    /// How long FLV tags are gathered.
+    pub flv_interval: Duration,
+}
+
+impl Settings {
+    /// Takes them from the configuration.
+    pub fn resolve(config: &Config) -> Result<Self, Error> {
+        let packager = &config.packager;
+        Ok(Self {
+            origin: packager
+                .roles
+                .has(Role::Origin)
+                .then_some(packager.grpc_bind),
+            edge: packager.roles.has(Role::Edge).then_some(packager.bind),
+            address: packager.address.clone(),
+            coordinator: config.coordinator.address.clone(),
+            service_token: config.service_token.clone(),
+            limits: Limits {
+                total: packager.max_connections,
+                per_address: packager.max_connections_per_address,
+            },
+            tls: tls::server_config(&config.tls, &["h2", "http/1.1"])?,
+            flv_interval: packager.flv_interval.0,
+        })
+    }
+}

@@ -1,0 +1,103 @@
+//! All services in one process. They talk as they do apart: by gRPC, here on loopback.
+
+use std::{future::Future, pin::Pin, time::Duration};
+
+use anyhow::Context;
+use coordinator::{KeyRing, bootstrap, data_folder, database_url};
+use runtime::{Config, Health, Shutdown, telemetry::Telemetry};
+use storage::Database;
+
+use crate::banner;
+
+/// How often histograms are drained.
+const UPKEEP: Duration = Duration::from_secs(5);
+/// How long the parts may take to find each other before the banner.
+const READY: Duration = Duration::from_secs(10);
+
+type Service = (&'static str, Pin<Box<dyn Future<Output = ()> + Send>>);
+
+/// Runs until a signal.
+#[expect(
+    clippy::print_stdout,
+    reason = "the banner is for the person who started it"
+)]
+pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
+    let telemetry = Telemetry::init(&config.log)?;
+    data_folder(&config.data_dir)?;
+    let (shutdown, health) = (Shutdown::on_signal(), Health::default());
+    let database = Database::connect(&database_url(&config))
+        .await
+        .context("open the database")?;
+    let keys = KeyRing::open(&config.data_dir).context("open the key ring")?;
+    let first = bootstrap(&database, &keys, &config.bootstrap).await?;
+    let slugs: Vec<String> = database
+        .streams()
+        .list(None, 20)
+        .await?
+        .into_iter()
+        .map(|stream| stream.slug.to_string())
+        .collect();
+
+    let services = bind(&config, database, keys, &telemetry, &health, &shutdown).await?;
+    let mut running = Vec::new();
+    for (name, service) in services {
+        running.push((name, shutdown.spawn(service)));
+    }
+    shutdown.spawn_until_cancelled(async move {
+        loop {
+            tokio::time::sleep(UPKEEP).await;
+            telemetry.upkeep();
+        }
+    });
+    wait_until_ready(&health).await?;
+    println!("{}", banner::text(&config, &slugs, first.as_ref()));
+
+    shutdown.cancelled().await;
+    for (name, service) in running {
+        if service.await.is_err() {
+            anyhow::bail!("{name} failed");
+        }
+    }
+    anyhow::ensure!(shutdown.drain().await, "not everything stopped in time");
+    Ok(())
+}
+
+/// Takes every port before anything runs, so that one that is taken is said at once.
+async fn bind(
+    config: &Config,
+    database: Database,
+    keys: KeyRing,
+    telemetry: &Telemetry,
+    health: &Health,
+    shutdown: &Shutdown,
+) -> anyhow::Result<Vec<Service>> {
+    let coordinator = coordinator::Server::bind(
+        coordinator::Settings::resolve(config)?,
+        database,
+        keys,
+        health,
+    )
+    .await?;
+    let ingest = ingest::Server::bind(ingest::Settings::resolve(config)?, health)?;
+    let packager = packager::Server::bind(packager::Settings::resolve(config)?, health)?;
+    let more = health.routes().merge(telemetry.routes());
+    Ok(vec![
+        (
+            "coordinator",
+            Box::pin(coordinator.serve(shutdown.clone(), more)),
+        ),
+        ("ingest", Box::pin(ingest.serve(shutdown.clone()))),
+        ("packager", Box::pin(packager.serve(shutdown.clone()))),
+    ])
+}
+
+async fn wait_until_ready(health: &Health) -> anyhow::Result<()> {
+    let ready = async {
+        while !health.missing().is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(READY, ready)
+        .await
+        .map_err(|_| anyhow::anyhow!("not ready in time: {}", health.missing().join("; ")))
+}
