@@ -1,6 +1,12 @@
 //! Streams, their keys, the origins' fencing numbers, and the outbox.
 
-use sea_orm_migration::{prelude::*, schema::*};
+use sea_orm_migration::{
+    prelude::*,
+    schema::{
+        big_integer, binary_len, integer, string_len, timestamp_with_time_zone,
+        timestamp_with_time_zone_null, uuid, var_binary,
+    },
+};
 
 /// The first schema.
 #[derive(DeriveMigrationName)]

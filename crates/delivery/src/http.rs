@@ -60,7 +60,6 @@ pub fn routes(catalog: Arc<dyn Catalog>) -> Router {
 }
 
 /// The stream, or the answer that says there is none.
-#[expect(clippy::result_large_err, reason = "the error is the answer itself")]
 async fn find(catalog: &Streams, name: &str) -> Result<Arc<Stream>, Response> {
     let slug: Option<Slug> = name.parse().ok();
     let found = match slug {

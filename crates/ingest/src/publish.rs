@@ -36,14 +36,12 @@ where
         Ok(authorized) => authorized,
         Err(status) => return refuse(connection, request, &status).await,
     };
-    let publication = match context.hub.publish(&authorized) {
-        Ok(publication) => publication,
-        Err(_) => {
-            let reason = "this stream is being published already; stop the other publisher first";
-            return connection
-                .refuse(request, "NetStream.Publish.BadName", reason)
-                .await;
-        }
+    let Ok(publication) = context.hub.publish(&authorized) else {
+        metrics::counter!("streamr_publish_refused_total", "reason" => "busy").increment(1);
+        let reason = "this stream is being published already; stop the other publisher first";
+        return connection
+            .refuse(request, "NetStream.Publish.BadName", reason)
+            .await;
     };
     if !connection.session.accept_publish(request)? {
         return Ok(());

@@ -23,7 +23,6 @@ type Events = Pin<Box<dyn Stream<Item = Result<wire::WindowEvent, Status>> + Sen
 type Batches = Pin<Box<dyn Stream<Item = Result<wire::FlvBatch, Status>> + Send>>;
 
 impl OriginService {
-    #[expect(clippy::result_large_err, reason = "tonic's own error type")]
     fn packaged(&self, stream_id: &str) -> Result<std::sync::Arc<delivery::Stream>, Status> {
         let id: StreamId = proto::convert::field(stream_id, "stream_id")?;
         self.registry.packaged(id).ok_or_else(|| {

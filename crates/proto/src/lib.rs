@@ -10,7 +10,7 @@ pub mod directory;
 macro_rules! generated {
     ($(#[$doc:meta])* $module:ident, $package:literal) => {
         $(#[$doc])*
-        #[expect(missing_docs, clippy::pedantic, clippy::allow_attributes_without_reason, reason = "generated; documented in /proto")]
+        #[allow(missing_docs, clippy::pedantic, clippy::allow_attributes_without_reason, reason = "generated; documented in /proto")]
         pub mod $module {
             tonic::include_proto!($package);
         }

@@ -1,6 +1,7 @@
 //! One suite, both databases: SQLite always, PostgreSQL at `STREAMR_TEST_POSTGRES` (which
 //! `./scripts/test` starts and sets; the test fails without it, so that it can't be skipped unseen).
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 use events::{Fact, Outbox};
 use storage::{Database, KeyHash, NewStream, OriginRecord, StorageError, Stream};
 use types::{Epoch, Msn, Secret, Slug, StreamId, StreamState};

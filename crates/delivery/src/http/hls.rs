@@ -103,7 +103,6 @@ fn reason(error: hls::Error) -> &'static str {
 }
 
 /// The stream of a session, which counts as a viewer from now on.
-#[expect(clippy::result_large_err, reason = "the error is the answer itself")]
 async fn in_session(
     catalog: &super::Streams,
     Path((name, session)): InSession,

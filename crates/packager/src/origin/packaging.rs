@@ -96,28 +96,25 @@ impl Packaging {
     }
 
     /// A subscription begins; its timeline may be the known one or another.
-    pub(crate) fn opening(&mut self, unix_ms_at_zero: i64) -> Result<(), Error> {
+    pub(crate) fn opening(&mut self, unix_ms_at_zero: i64) {
         if self.segmenter.is_some() && unix_ms_at_zero != self.unix_ms_at_zero {
-            self.break_off()?;
+            self.break_off();
             self.starts_over = true;
         }
         self.unix_ms_at_zero = unix_ms_at_zero;
-        Ok(())
     }
 
     /// The timeline goes on, the content doesn't.
-    pub(crate) fn discontinuity(&mut self, unix_ms_at_zero: i64) -> Result<(), Error> {
-        self.break_off()?;
+    pub(crate) fn discontinuity(&mut self, unix_ms_at_zero: i64) {
+        self.break_off();
         self.unix_ms_at_zero = unix_ms_at_zero;
-        Ok(())
     }
 
-    fn break_off(&mut self) -> Result<(), Error> {
+    fn break_off(&mut self) {
         if let Some(segmenter) = &mut self.segmenter {
             let cuts = segmenter.discontinuity();
-            self.apply(cuts)?;
+            self.apply(cuts);
         }
-        Ok(())
     }
 
     /// A track's configuration.
@@ -132,12 +129,12 @@ impl Packaging {
         match tracks.change(&config) {
             Change::None => Ok(Flow::Continue),
             Change::Epoch => {
-                self.finish()?;
+                self.finish();
                 Ok(Flow::NewEpoch)
             }
             Change::Init => {
                 tracks.set(config);
-                self.break_off()?;
+                self.break_off();
                 self.generation += 1;
                 self.emit_init()?;
                 Ok(Flow::Continue)
@@ -165,20 +162,21 @@ impl Packaging {
             }
             return Ok(());
         }
-        self.cut(sample)
+        self.cut(sample);
+        Ok(())
     }
 
-    fn cut(&mut self, sample: Sample) -> Result<(), Error> {
+    fn cut(&mut self, sample: Sample) {
         if std::mem::take(&mut self.starts_over)
             && let Some(tracks) = &mut self.tracks
         {
             tracks.start_over(sample.decode_time);
         }
         let Some(segmenter) = &mut self.segmenter else {
-            return Ok(());
+            return;
         };
         let cuts = segmenter.push(sample);
-        self.apply(cuts)
+        self.apply(cuts);
     }
 
     fn has_learnt(&self) -> bool {
@@ -213,7 +211,7 @@ impl Packaging {
         self.tracks = Some(tracks);
         self.emit_init()?;
         for sample in std::mem::take(&mut self.learning) {
-            self.cut(sample)?;
+            self.cut(sample);
         }
         Ok(())
     }
@@ -226,7 +224,7 @@ impl Packaging {
         }
     }
 
-    fn apply(&mut self, cuts: Vec<Cut>) -> Result<(), Error> {
+    fn apply(&mut self, cuts: Vec<Cut>) {
         for cut in cuts {
             match cut {
                 Cut::Part(part) => self.part(&part),
@@ -234,7 +232,6 @@ impl Packaging {
             }
             self.open_epoch();
         }
-        Ok(())
     }
 
     fn part(&mut self, part: &PartCut) {
@@ -324,11 +321,10 @@ impl Packaging {
     }
 
     /// Completes what is in progress.
-    pub(crate) fn finish(&mut self) -> Result<(), Error> {
+    pub(crate) fn finish(&mut self) {
         if let Some(segmenter) = &mut self.segmenter {
             let cuts = segmenter.finish();
-            self.apply(cuts)?;
+            self.apply(cuts);
         }
-        Ok(())
     }
 }

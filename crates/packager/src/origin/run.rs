@@ -231,15 +231,12 @@ impl EpochRun {
     fn item(&mut self, item: wire::Item) -> Result<Option<End>, Error> {
         match item.item {
             Some(Item::Opening(opening)) => {
-                if self
-                    .seen
-                    .is_some_and(|(timeline, _)| timeline != opening.unix_ms_at_zero)
-                {
-                    self.seen = None;
-                }
-                self.packaging.opening(opening.unix_ms_at_zero)?;
-                self.seen
-                    .get_or_insert((opening.unix_ms_at_zero, MediaTime::from_millis(-1)));
+                let timeline = opening.unix_ms_at_zero;
+                let same = self.seen.filter(|(known, _)| *known == timeline);
+                self.repeats_until = same.map(|(_, latest)| latest);
+                let latest = self.repeats_until.unwrap_or(MediaTime::from_millis(-1));
+                self.seen = Some((timeline, latest));
+                self.packaging.opening(timeline);
             }
             Some(Item::Config(config)) => {
                 let config: media::CodecConfig = config.try_into()?;
@@ -250,8 +247,7 @@ impl EpochRun {
             }
             Some(Item::Sample(sample)) => self.sample(sample.try_into()?)?,
             Some(Item::Discontinuity(discontinuity)) => {
-                self.packaging
-                    .discontinuity(discontinuity.unix_ms_at_zero)?;
+                self.packaging.discontinuity(discontinuity.unix_ms_at_zero);
                 if let Some((timeline, _)) = &mut self.seen {
                     *timeline = discontinuity.unix_ms_at_zero;
                 }
@@ -262,7 +258,7 @@ impl EpochRun {
             }
             Some(Item::Ended(_)) => {
                 self.batcher.flush();
-                self.packaging.finish()?;
+                self.packaging.finish();
                 return Ok(Some(End::Ended));
             }
             Some(Item::Skipped(_)) => {

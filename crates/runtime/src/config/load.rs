@@ -68,6 +68,7 @@ pub fn load(flags: &Flags, log: LogDefaults) -> Result<Config, ConfigError> {
 }
 
 /// [`load`] with a given environment, for tests.
+#[expect(clippy::implicit_hasher, reason = "the type that `config` takes")]
 pub fn load_from(
     flags: &Flags,
     log: LogDefaults,
