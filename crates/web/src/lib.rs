@@ -145,7 +145,7 @@ mod tests {
         let html = String::from_utf8(page().bytes.into_owned()).unwrap();
         let script: usize = html
             .split('"')
-            .filter(|text| text.starts_with("/assets/") && text.ends_with(".js"))
+            .filter(|text| text.starts_with("/assets/") && text.rsplit('.').next() == Some("js"))
             .filter_map(asset)
             .map(|file| file.bytes.len())
             .sum();
