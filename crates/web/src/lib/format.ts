@@ -1,0 +1,57 @@
+/** Numbers with their units, and times. */
+
+/** `1:02:03`, `2:03`; never negative. */
+export function clock(ms: number): string {
+  const seconds = Math.max(0, Math.floor(ms / 1000));
+  const two = (n: number): string => String(n).padStart(2, '0');
+  const h = Math.floor(seconds / 3600);
+  const m = Math.floor((seconds % 3600) / 60);
+  return h > 0 ? `${h}:${two(m)}:${two(seconds % 60)}` : `${m}:${two(seconds % 60)}`;
+}
+
+/** `just now`, `5 minutes ago`, `3 days ago`. */
+export function ago(ms: number): string {
+  const minutes = Math.floor(ms / 60_000);
+  if (minutes < 1) return 'just now';
+  const words = new Intl.RelativeTimeFormat('en', { numeric: 'always' });
+  if (minutes < 60) return words.format(-minutes, 'minute');
+  if (minutes < 24 * 60) return words.format(-Math.floor(minutes / 60), 'hour');
+  return words.format(-Math.floor(minutes / (24 * 60)), 'day');
+}
+
+/** The moment itself, in the viewer's own time. */
+export function absolute(time: string): string {
+  const date = new Date(time);
+  if (Number.isNaN(date.getTime())) return time;
+  return date.toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
+}
+
+/** `2.5 Mbit/s`, `128 kbit/s`. */
+export function bitrate(bps: number): string {
+  if (!Number.isFinite(bps) || bps <= 0) return '–';
+  return bps >= 1e6 ? `${(bps / 1e6).toFixed(1)} Mbit/s` : `${Math.round(bps / 1e3)} kbit/s`;
+}
+
+/** `1.9 s`; a dash when unknown. */
+export function seconds(value: number | undefined, digits = 1): string {
+  return value === undefined || !Number.isFinite(value) ? '–' : `${Math.max(0, value).toFixed(digits)} s`;
+}
+
+/** `1 viewer`, `12 viewers`. */
+export function viewers(count: number): string {
+  return `${count.toLocaleString('en')} ${count === 1 ? 'viewer' : 'viewers'}`;
+}
+
+/** `720p30`; undefined when the size is not known yet. */
+export function quality(height: number, frameRate: number): string | undefined {
+  if (height <= 0) return undefined;
+  return `${height}p${frameRate > 0 ? Math.round(frameRate) : ''}`;
+}
+
+export function host(url: string): string {
+  try {
+    return new URL(url).host;
+  } catch {
+    return url;
+  }
+}
