@@ -13,6 +13,7 @@ mod keys;
 mod lifecycle;
 mod live;
 mod origins;
+mod pages;
 mod publish;
 mod registry;
 mod rest;

@@ -14,7 +14,8 @@ use axum::{
 use problem::Problem;
 use serde::{Deserialize, Serialize};
 use storage::{Database, Stream};
-use stream::{Links, StreamResource};
+pub(crate) use stream::Links;
+use stream::StreamResource;
 use tower_http::{cors::CorsLayer, timeout::TimeoutLayer};
 use types::{Slug, StreamId, StreamState};
 

@@ -19,7 +19,7 @@ use tonic::service::interceptor::InterceptedService;
 
 use crate::{
     Error, KeyRing, Settings, events::RevokeOnKeyChange, grpc::CoordinatorService,
-    lifecycle::Lifecycle, live::Live, origins::Origins, publish::PublishAuthority,
+    lifecycle::Lifecycle, live::Live, origins::Origins, pages, publish::PublishAuthority,
     registry::Registry, rest,
 };
 
@@ -105,8 +105,9 @@ impl Server {
             database: database.clone(),
             live,
             registry,
-            settings,
-        });
+            settings: settings.clone(),
+        })
+        .merge(pages::routes(settings));
         let internal = HttpServer::new("coordinator_grpc", internal, None, INTERNAL);
         Ok(Self {
             public,

@@ -16,6 +16,11 @@ pub(crate) struct Links {
 }
 
 impl Links {
+    /// The origin that playback comes from.
+    pub(crate) fn playback(&self) -> &str {
+        &self.playback
+    }
+
     /// From the configuration, else from the request's host.
     pub(crate) fn of(headers: &HeaderMap, settings: &Settings) -> Self {
         let host = headers
