@@ -52,7 +52,7 @@ export function config(worthwhile: () => boolean): Partial<HlsConfig> {
     // Fragmented MP4 needs no remuxing: a worker would only cost the start a round trip.
     enableWorker: false,
     lowLatencyMode: true,
-    maxLiveSyncPlaybackRate: 1.08,
+    maxLiveSyncPlaybackRate: 1.05,
     liveSyncOnStallIncrease: 0.5,
     liveDurationInfinity: true,
     backBufferLength: 30,

@@ -14,6 +14,9 @@ const TICK_MS = 250;
 const FROZEN_MS = 900;
 /** hls.js and the browser had their chance; begin anew. */
 const REBUILD_AFTER_MS = 10_000;
+/** After a stall longer than this, some buffer is gathered first: else the next one is near. */
+const REFILL_AFTER_MS = 500;
+const REFILL_AT_MOST_MS = 2500;
 const NATIVE_HLS = 'application/vnd.apple.mpegurl';
 
 /** What the stats panel shows beside the player's own state. */
@@ -69,6 +72,7 @@ export class LivePlayer {
   #wantsPlay = true;
   #following = true;
   #stallSince: number | undefined;
+  #refillSince: number | undefined;
   #lastTime = 0;
   #progressAt = 0;
   #rebuiltAt = 0;
@@ -141,13 +145,16 @@ export class LivePlayer {
 
   play(): void {
     this.#wantsPlay = true;
+    this.#refillSince = undefined;
     void this.#play();
   }
 
   pause(): void {
     this.#wantsPlay = false;
+    this.#refillSince = undefined;
     this.#follow(false);
     this.#video.pause();
+    this.paused = true;
   }
 
   setMuted(muted: boolean): void {
@@ -273,6 +280,7 @@ export class LivePlayer {
 
   #close(): void {
     this.#generation += 1;
+    this.#refillSince = undefined;
     clearTimeout(this.#repair);
     this.#due = undefined;
     this.#hls?.destroy();
@@ -377,6 +385,7 @@ export class LivePlayer {
       if (!video.paused && !video.seeking && video.currentTime !== this.#lastTime) this.#moving();
     });
     on('pause', () => {
+      if (this.#refillSince !== undefined) return;
       this.paused = !this.#wantsPlay || document.pictureInPictureElement === video;
       if (document.pictureInPictureElement === video) this.#wantsPlay = false;
       this.#endStall();
@@ -405,9 +414,38 @@ export class LivePlayer {
     if (this.#url === undefined || this.#video.readyState < 2) return;
     this.#lastTime = this.#video.currentTime;
     this.#progressAt = performance.now();
+    if (this.#refilling()) return;
     this.#endStall();
     this.holding = false;
     this.phase = 'playing';
+  }
+
+  /** Seconds to have ahead before going on after a stall. */
+  #enough(): number {
+    return Math.max(0.5, (this.#hls?.targetLatency ?? 1) - 0.5);
+  }
+
+  #ahead(): number {
+    return bufferedAhead(ranges(this.#video.buffered), this.#video.currentTime);
+  }
+
+  /** Waits for more when a stall ends with next to nothing in the buffer. */
+  #refilling(): boolean {
+    if (this.#refillSince !== undefined) return true;
+    const now = performance.now();
+    const long = this.#stallSince !== undefined && now - this.#stallSince > REFILL_AFTER_MS;
+    if (!long || !this.#hls || this.#ending || this.#ahead() >= this.#enough()) return false;
+    this.#refillSince = now;
+    this.#video.pause();
+    return true;
+  }
+
+  #refilled(now: number): void {
+    if (this.#refillSince === undefined) return;
+    if (this.#ahead() < this.#enough() && now - this.#refillSince < REFILL_AT_MOST_MS) return;
+    this.#refillSince = undefined;
+    this.#endStall();
+    if (this.#wantsPlay) void this.#play();
   }
 
   #beginStall(): void {
@@ -427,6 +465,7 @@ export class LivePlayer {
     if (this.#url === undefined || this.phase === 'failed') return;
     const video = this.#video;
     const now = performance.now();
+    this.#refilled(now);
     const frozen = now - this.#progressAt;
     const meant = this.#wantsPlay && !video.seeking;
     if (meant && this.phase === 'playing' && frozen > FROZEN_MS) {
@@ -466,7 +505,7 @@ export class LivePlayer {
     const playing = hls?.playingDate;
     Object.assign(this.stats, {
       mode: hls ? (details?.partList ? 'low latency' : 'segments') : scripted() ? '–' : 'native',
-      buffer: bufferedAhead(ranges(video.buffered), video.currentTime),
+      buffer: this.#ahead(),
       bandwidth: hls?.bandwidthEstimate ?? 0,
       width: video.videoWidth,
       height: video.videoHeight,
