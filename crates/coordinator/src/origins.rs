@@ -1,13 +1,15 @@
 //! The origin lease: exactly one origin per stream, fenced by a number counted in the database.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use cache::{Cache, Lease};
+use parking_lot::Mutex;
 use proto::coordinator::{
     AcquireOriginRequest, AcquireOriginResponse, ReleaseOriginRequest, RenewOriginRequest,
 };
 use storage::{Database, OriginKey, OriginRecord};
 use time::OffsetDateTime;
+use tokio::time::Instant;
 use types::{Epoch, InstanceId, Msn, StreamId};
 
 use crate::{
@@ -19,13 +21,18 @@ use crate::{
 /// within 3 s.
 const LEASE: Duration = Duration::from_millis(1500);
 /// After so long without a record, an origin that could not reach us may have used more numbers.
-const UNRECORDED_AFTER: Duration = Duration::from_secs(3);
+const UNRECORDED_AFTER: Duration = Duration::from_secs(5);
+/// An unchanged record is written again after so long, so that its age tells whether its origin could
+/// reach us.
+const REWRITE: Duration = Duration::from_secs(2);
 
 /// Grants, renews and ends leases.
 pub(crate) struct Origins {
     pub(crate) database: Database,
     pub(crate) cache: Cache,
     pub(crate) live: Arc<Live>,
+    /// What was written last, and when; of live streams.
+    pub(crate) recorded: Mutex<HashMap<StreamId, (OriginRecord, Instant)>>,
 }
 
 fn key(stream: StreamId) -> String {
@@ -134,12 +141,32 @@ impl Origins {
             discontinuity_sequence: request.discontinuity_sequence,
             updated_unix_ms: 0,
         };
-        let current = self.database.origins().record(stream, record).await?;
+        let current = self.is_recorded(stream, record) || self.record(stream, record).await?;
         if !current || self.cache.lease(&key(stream), wanted, LEASE)?.holder != holder {
             metrics::counter!("streamr_origin_fenced_total").increment(1);
             return Err(Error::Fenced);
         }
         Ok(())
+    }
+
+    /// Whether a renewal says nothing new: it comes several times a second, and a write costs more.
+    fn is_recorded(&self, stream: StreamId, record: OriginRecord) -> bool {
+        let held = self.cache.lease_holder(&key(stream));
+        let ours = held.is_some_and(|lease| lease.fencing == record.epoch.get());
+        let recorded = self.recorded.lock();
+        let fresh =
+            |(known, at): &(OriginRecord, Instant)| *known == record && at.elapsed() < REWRITE;
+        ours && recorded.get(&stream).is_some_and(fresh)
+    }
+
+    async fn record(&self, stream: StreamId, record: OriginRecord) -> Result<bool, Error> {
+        let current = self.database.origins().record(stream, record).await?;
+        if current {
+            self.recorded
+                .lock()
+                .insert(stream, (record, Instant::now()));
+        }
+        Ok(current)
     }
 
     pub(crate) fn release(&self, request: &ReleaseOriginRequest) -> Result<(), Error> {
@@ -161,6 +188,7 @@ impl Origins {
     /// A broadcast starts: its target duration is its own. After a restart of the coordinator the origin
     /// goes on, and its next renewal says again what it uses.
     pub(crate) async fn restore(&self, stream: StreamId) -> Result<(), Error> {
+        self.recorded.lock().remove(&stream);
         let origins = self.database.origins();
         if let Some(record) = origins.get(stream).await? {
             let fresh = OriginRecord {

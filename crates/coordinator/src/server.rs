@@ -68,6 +68,7 @@ impl Server {
             database: database.clone(),
             cache: cache.clone(),
             live: Arc::clone(&live),
+            recorded: parking_lot::Mutex::default(),
         });
         let lifecycle = Arc::new(Lifecycle {
             database: database.clone(),

@@ -10,7 +10,7 @@ use crate::{Event, Outbox, OutboxError};
 /// Events taken from the outbox at once.
 const BATCH: u32 = 100;
 /// How often the outbox is read without a nudge: other processes write to it too.
-const POLL: Duration = Duration::from_millis(200);
+const POLL: Duration = Duration::from_millis(500);
 /// How often sent events are forgotten.
 const PURGE: Duration = Duration::from_secs(600);
 /// After so many failures an event is dead.
@@ -68,7 +68,7 @@ impl LocalBus {
             if let Err(error) = self.relay_once().await {
                 metrics::counter!("streamr_outbox_errors_total").increment(1);
                 tracing::warn!(%error, "outbox can't be read; events wait");
-                tokio::time::sleep(POLL * 5).await;
+                tokio::time::sleep(POLL * 2).await;
             }
             if Instant::now() >= purge_at {
                 purge_at = Instant::now() + PURGE;
