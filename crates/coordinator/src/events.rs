@@ -5,6 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use events::{Event, Fact, Handler, HandlerError};
 
+use types::PublishId;
+
 use crate::live::Live;
 
 /// Cuts publishers off whose key was replaced, whichever process replaced it.
@@ -12,10 +14,23 @@ pub(crate) struct RevokeOnKeyChange {
     pub(crate) live: Arc<Live>,
 }
 
+/// When a publisher was authorized: its id is a UUIDv7. Unix time in microseconds.
+fn created_us(publish: PublishId) -> i64 {
+    publish.as_uuid().get_timestamp().map_or(0, |timestamp| {
+        let (seconds, nanos) = timestamp.to_unix();
+        seconds.cast_signed() * 1_000_000 + i64::from(nanos / 1000)
+    })
+}
+
 #[async_trait]
 impl Handler for RevokeOnKeyChange {
     async fn handle(&self, event: &Event) -> Result<(), HandlerError> {
         if let Fact::StreamKeyChanged { stream } = event.fact {
+            // Who came after the change came with the new key.
+            let publish = self.live.get(stream).map(|live| live.publish);
+            if publish.is_some_and(|publish| created_us(publish) > event.time_us) {
+                return Ok(());
+            }
             self.live
                 .revoke(stream, "the stream key was changed; use the new one", None);
         }

@@ -77,10 +77,7 @@ impl Lifecycle {
             origin: None,
         });
         match change {
-            Change::Started => {
-                self.origins.restore(id).await?;
-                self.move_to(id, StreamState::Live).await
-            }
+            Change::Started => self.move_to(id, StreamState::Live).await,
             Change::Ended => self.end(id).await,
             Change::None => Ok(()),
         }

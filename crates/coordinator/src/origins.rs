@@ -1,6 +1,10 @@
 //! The origin lease: exactly one origin per stream, fenced by a number counted in the database.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use cache::{Cache, Lease};
 use parking_lot::Mutex;
@@ -20,6 +24,8 @@ use crate::{
 /// How long a lease lasts unrenewed; origins renew four times as often, so that a takeover stays
 /// within 3 s.
 const LEASE: Duration = Duration::from_millis(1500);
+/// How long a coordinator that restarted waits for the origins there are.
+const RECOVERY: Duration = Duration::from_secs(3);
 /// After so long without a record, an origin that could not reach us may have used more numbers.
 const UNRECORDED_AFTER: Duration = Duration::from_secs(5);
 /// An unchanged record is written again after so long, so that its age tells whether its origin could
@@ -33,6 +39,9 @@ pub(crate) struct Origins {
     pub(crate) live: Arc<Live>,
     /// What was written last, and when; of live streams.
     pub(crate) recorded: Mutex<HashMap<StreamId, (OriginRecord, Instant)>>,
+    /// Streams that were live when this coordinator started.
+    pub(crate) recovering: Mutex<HashSet<StreamId>>,
+    pub(crate) started: Instant,
 }
 
 fn key(stream: StreamId) -> String {
@@ -75,6 +84,9 @@ impl Origins {
                     public_key,
                 })
                 .await?;
+        }
+        if self.is_recovering(stream, holder) {
+            return Err(Error::OriginTaken);
         }
         let held_before = self.cache.lease_holder(&key(stream));
         let held = self
@@ -146,7 +158,26 @@ impl Origins {
             metrics::counter!("streamr_origin_fenced_total").increment(1);
             return Err(Error::Fenced);
         }
+        self.recovering.lock().remove(&stream);
+        let epoch = record.epoch;
+        self.live.set_origin(
+            stream,
+            Some(OriginRef {
+                instance: holder,
+                address: request.address,
+                epoch,
+            }),
+        );
         Ok(())
+    }
+
+    /// Whether the stream was live when this coordinator started, and its origin has had no time yet to
+    /// say that it goes on.
+    fn is_recovering(&self, stream: StreamId, holder: InstanceId) -> bool {
+        let known = self.live.get(stream).and_then(|live| live.origin);
+        known.is_none_or(|origin| origin.instance != holder)
+            && self.started.elapsed() < RECOVERY
+            && self.recovering.lock().contains(&stream)
     }
 
     /// Whether a renewal says nothing new: it comes several times a second, and a write costs more.
@@ -185,9 +216,11 @@ impl Origins {
         Ok(())
     }
 
-    /// A broadcast starts: its target duration is its own. After a restart of the coordinator the origin
-    /// goes on, and its next renewal says again what it uses.
-    pub(crate) async fn restore(&self, stream: StreamId) -> Result<(), Error> {
+    /// The broadcast is over: the next one's target duration is its own.
+    pub(crate) async fn forget(&self, stream: StreamId) -> Result<(), Error> {
+        if let Some(lease) = self.cache.lease_holder(&key(stream)) {
+            self.cache.release(&key(stream), lease.holder);
+        }
         self.recorded.lock().remove(&stream);
         let origins = self.database.origins();
         if let Some(record) = origins.get(stream).await? {
@@ -199,14 +232,6 @@ impl Origins {
             origins.record(stream, fresh).await?;
         }
         Ok(())
-    }
-
-    /// The broadcast is over.
-    pub(crate) async fn forget(&self, stream: StreamId) -> Result<(), Error> {
-        if let Some(lease) = self.cache.lease_holder(&key(stream)) {
-            self.cache.release(&key(stream), lease.holder);
-        }
-        self.restore(stream).await
     }
 
     /// Clears origins whose lease ran out, so that others take over.

@@ -16,6 +16,7 @@ use runtime::{
 };
 use storage::Database;
 use tonic::service::interceptor::InterceptedService;
+use types::StreamState;
 
 use crate::{
     Error, KeyRing, Settings, events::RevokeOnKeyChange, grpc::CoordinatorService,
@@ -64,11 +65,15 @@ impl Server {
         let registry = Registry {
             cache: cache.clone(),
         };
+        let were_live = database.streams().in_state(StreamState::Live).await?;
+        let recovering = were_live.into_iter().map(|stream| stream.id).collect();
         let origins = Arc::new(Origins {
             database: database.clone(),
             cache: cache.clone(),
             live: Arc::clone(&live),
             recorded: parking_lot::Mutex::default(),
+            recovering: parking_lot::Mutex::new(recovering),
+            started: tokio::time::Instant::now(),
         });
         let lifecycle = Arc::new(Lifecycle {
             database: database.clone(),

@@ -1,11 +1,18 @@
 //! What a service knows of the streams there are: the coordinator's `Watch`, followed for as long as the
 //! service lives. While the coordinator is away, what was known last goes on being true.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use parking_lot::RwLock;
 use runtime::{backoff::Backoff, grpc::ServiceChannel};
-use tokio::sync::{broadcast, watch};
+use tokio::{
+    sync::{broadcast, watch},
+    time::Instant,
+};
 use types::{Epoch, InstanceId, PublishId, Slug, StreamId};
 
 use crate::{
@@ -22,6 +29,8 @@ pub type Coordinator = CoordinatorClient<ServiceChannel>;
 
 /// Revocations that a listener may lag behind.
 const REVOCATIONS: usize = 64;
+/// How long a stream is believed live that a new snapshot does not name.
+const BELIEF: Duration = Duration::from_secs(10);
 
 /// Who packages a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -165,10 +174,24 @@ impl Directory {
         };
         let mut events = coordinator.watch(request).await?.into_inner();
         let mut snapshot = Some(Streams::new());
-        while let Some(WatchResponse { event }) = events.message().await? {
+        let mut stale = Stale::default();
+        loop {
+            let message = tokio::select! {
+                message = events.message() => message?,
+                () = stale.due() => {
+                    self.streams.write().retain(|id, _| !stale.streams.contains(id));
+                    stale = Stale::default();
+                    self.version.send_modify(|version| *version += 1);
+                    continue;
+                }
+            };
+            let Some(WatchResponse { event }) = message else {
+                return Ok(());
+            };
             match event {
                 Some(Event::Stream(info)) => {
                     let info = StreamInfo::try_from(info)?;
+                    stale.streams.remove(&info.id);
                     match &mut snapshot {
                         Some(snapshot) => drop(snapshot.insert(info.id, info)),
                         None => drop(self.streams.write().insert(info.id, info)),
@@ -176,7 +199,13 @@ impl Directory {
                 }
                 Some(Event::SnapshotEnd(_)) => {
                     if let Some(snapshot) = snapshot.take() {
-                        *self.streams.write() = snapshot;
+                        let mut streams = self.streams.write();
+                        let missing = streams
+                            .keys()
+                            .filter(|id| !snapshot.contains_key(id))
+                            .copied();
+                        stale = Stale::new(missing.collect());
+                        streams.extend(snapshot);
                     }
                     backoff.reset();
                     connected(Ok(()));
@@ -200,6 +229,28 @@ impl Directory {
                 self.version.send_modify(|version| *version += 1);
             }
         }
-        Ok(())
+    }
+}
+
+/// Streams that a snapshot did not name. A coordinator that restarted hears of live streams within
+/// seconds: until then they are believed to go on.
+#[derive(Default)]
+struct Stale {
+    streams: HashSet<StreamId>,
+    until: Option<Instant>,
+}
+
+impl Stale {
+    fn new(streams: HashSet<StreamId>) -> Self {
+        let until = (!streams.is_empty()).then(|| Instant::now() + BELIEF);
+        Self { streams, until }
+    }
+
+    /// Waits until they are believed no longer; forever when there are none.
+    async fn due(&self) {
+        match self.until {
+            Some(until) => tokio::time::sleep_until(until).await,
+            None => std::future::pending().await,
+        }
     }
 }

@@ -161,6 +161,7 @@ impl Lease {
             target_duration_s: in_use.target_duration,
             part_target_ms: in_use.part_target_ms,
             discontinuity_sequence: in_use.discontinuity_sequence,
+            address: self.lessee.address.clone(),
         };
         let mut coordinator = self.lessee.coordinator.clone();
         match timeout(CALL, coordinator.renew_origin(request)).await {
