@@ -21,7 +21,7 @@ use crate::{
     live::{Live, OriginRef},
 };
 
-/// How long a lease lasts unrenewed; origins renew four times as often, so that a takeover stays
+/// How long a lease lasts unrenewed; origins renew three times as often, so that a takeover stays
 /// within 3 s.
 const LEASE: Duration = Duration::from_millis(1500);
 /// How long a coordinator that restarted waits for the origins there are.

@@ -12,7 +12,7 @@ use types::StreamId;
 use crate::hub::{Hub, Item, LiveStream};
 
 /// Samples that arrive within this time travel in one message: a message costs more than a sample.
-const GATHER: Duration = Duration::from_millis(20);
+const GATHER: Duration = Duration::from_millis(50);
 /// A message is sent when it holds so many bytes.
 const MESSAGE_BYTES: u64 = 256 * 1024;
 

@@ -17,7 +17,7 @@ use types::{Epoch, InstanceId, MediaTime, Msn, StreamId};
 use crate::Error;
 
 /// How often a lease is renewed; it lasts 1.5 s.
-const RENEW: Duration = Duration::from_millis(375);
+const RENEW: Duration = Duration::from_millis(500);
 /// How long a call may take: a hanging coordinator must not hold up packaging.
 const CALL: Duration = Duration::from_secs(2);
 /// How long a new segment waits for its number to be recorded.

@@ -317,7 +317,7 @@ impl Default for Packager {
             max_connections: 20_000,
             max_connections_per_address: 512,
             queue_size: Size(ByteCount::mib(4)),
-            flv_interval: Seconds(Duration::from_millis(150)),
+            flv_interval: Seconds(Duration::from_millis(120)),
         }
     }
 }
