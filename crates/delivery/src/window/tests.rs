@@ -1,8 +1,10 @@
 //! The window's promises: numbers, gaps, fencing, what stays served.
 
 use super::*;
+use hls::Flavour;
+use types::{Bitrate, PartIndex, StreamId};
+
 use crate::DigestKey;
-use types::{Bitrate, StreamId};
 
 fn epoch(number: u64, first_msn: u64) -> WindowEvent {
     WindowEvent::EpochOpened(EpochInfo {
