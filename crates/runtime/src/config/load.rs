@@ -148,6 +148,14 @@ fn check(config: &Config) -> Result<(), ConfigError> {
             ));
         }
     }
+    let database = config.database.url.as_ref().map(types::Secret::expose);
+    let scheme = database.and_then(|url| url.split(':').next());
+    if !matches!(scheme, None | Some("sqlite" | "postgres" | "postgresql")) {
+        return Err(ConfigError::secret(
+            "database.url",
+            "no such database; write \"sqlite:<file>\" or \"postgres://<user>@<host>/<database>\"",
+        ));
+    }
     match config.bus.url.expose().split(':').next() {
         Some("local") => {}
         Some("amqp" | "amqps") => {
@@ -251,6 +259,13 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("Redis is not supported yet"), "{error}");
+        let error = load_env(&[("STREAMR__DATABASE__URL", "mysql://host/x")])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("STREAMR__DATABASE__URL") && error.contains("sqlite:"),
+            "{error}"
+        );
         let error = load_env(&[("STREAMR__INGEST__GRPC_BIND", "0.0.0.0:9001")])
             .unwrap_err()
             .to_string();

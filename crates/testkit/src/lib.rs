@@ -1,0 +1,33 @@
+//! What end-to-end tests are made of: sandboxes of real processes, publishers, players and checks.
+//!
+//! Owns the running of our programs as processes ([`Sandbox`]), synthetic sources ([`Fixture`],
+//! [`Publication`]), viewers ([`FlvViewer`], [`RtmpPlayer`], [`hls::Viewer`], [`Browser`], [`Vlc`], `ffmpeg`)
+//! and the checker of RFC 8216bis ([`hls::check`]). Imports no service: it knows them as programs, by their
+//! ports and URLs. For tests only.
+
+mod browser;
+pub mod certificate;
+pub mod ffmpeg;
+mod fixture;
+mod flv_viewer;
+pub mod hls;
+pub mod http;
+mod ports;
+mod process;
+mod publication;
+mod rtmp_wire;
+mod sandbox;
+mod turn;
+mod vlc;
+mod wait;
+
+pub use browser::{Browser, PageReport, Watch};
+pub use fixture::{Fixture, TimedTag, is_keyframe, is_sequence_header};
+pub use flv_viewer::{FlvViewer, SeenTag, StalledViewer, largest_gap};
+pub use process::{Limits, Process};
+pub use publication::{Chunking, End, Publication, Source};
+pub use rtmp_wire::{Opening, RtmpPlayer, Wire, handshake, open_publisher};
+pub use sandbox::{Builder, Layout, Sandbox, Stream, StreamView, binary};
+pub use turn::Turn;
+pub use vlc::Vlc;
+pub use wait::{eventually, within};

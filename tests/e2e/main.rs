@@ -1,0 +1,30 @@
+//! Streamr from outside: its programs as processes, real publishers and players.
+//!
+//! Needs the programs (`cargo build --workspace --bins`), ffmpeg, VLC, Chromium with `npm ci` in
+//! `tests/browser`, and `STREAMR_TEST_FFMPEG_CURRENT`; `./scripts/test` sees to all of it. Tests that kill
+//! nothing share one `streamr`, each with a stream of its own.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::large_futures,
+    reason = "a test that can't go on shall say so; a future on a test's stack hurts nobody"
+)]
+
+mod audience;
+mod codecs;
+mod configuration;
+mod continuity;
+mod fanout;
+mod garbage;
+mod keys;
+mod limits;
+mod playback;
+mod playlists;
+mod restart;
+mod start;
+mod strangers;
+mod support;
+mod takeover;
+mod timelines;
+mod tls;
+mod watch_page;
