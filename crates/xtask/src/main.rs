@@ -1,5 +1,7 @@
 //! Repository tasks: `cargo xtask <verb>`. Needs cargo only, so it builds before the pages do.
 
+#[cfg(feature = "bench")]
+mod bench;
 mod check;
 mod layers;
 mod node;
@@ -34,6 +36,16 @@ enum Verb {
     Layers,
     /// Print the folder of a node that is new enough; install one when there is none
     Node,
+    /// Measure this server and nginx with its RTMP module, side by side
+    #[cfg(feature = "bench")]
+    Bench(bench::Options),
+    /// Measure this server and nginx with its RTMP module, side by side
+    #[cfg(not(feature = "bench"))]
+    #[command(disable_help_flag = true)]
+    Bench {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+        arguments: Vec<std::ffi::OsString>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -53,7 +65,18 @@ fn run(verb: &Verb) -> Result<()> {
         Verb::Check => check::run(&root),
         Verb::Layers => layers::check(&root),
         Verb::Node => node::print(&root),
+        #[cfg(feature = "bench")]
+        Verb::Bench(options) => bench::run(&root, options),
+        #[cfg(not(feature = "bench"))]
+        Verb::Bench { arguments } => bench_with_feature(&root, arguments),
     }
+}
+
+/// Runs the bench from an xtask that has it: optimized, and with what only it needs.
+#[cfg(not(feature = "bench"))]
+fn bench_with_feature(root: &Path, arguments: &[std::ffi::OsString]) -> Result<()> {
+    let build = "run --quiet --release --package xtask --features bench -- bench";
+    succeed(cargo(root).args(build.split(' ')).args(arguments))
 }
 
 /// The workspace's folder.
