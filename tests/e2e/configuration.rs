@@ -14,7 +14,9 @@ async fn mistake(program: &str, folder: &Path, settings: &[(&str, &str)]) -> Res
     for (key, value) in settings {
         environment.insert(format!("STREAMR__{key}"), (*value).to_owned());
     }
-    let name = format!("{program}-{}", settings.first().map_or("", |(key, _)| key));
+    // A log of its own for each.
+    let keys: Vec<&str> = settings.iter().map(|(key, _)| *key).collect();
+    let name = format!("{program}-{}", keys.join("-"));
     let mut process = Process::start(
         &name,
         &binary(program)?,
@@ -77,11 +79,11 @@ async fn a_mistake_names_key_value_and_remedy() -> Result<()> {
                 ("TLS__CERTIFICATE", "/nowhere/cert.pem"),
                 ("TLS__KEY", "/nowhere/key.pem"),
             ],
-            &["/nowhere/cert.pem"],
+            &["tls.certificate", "/nowhere/cert.pem"],
         ),
         (
-            &[("TLS__CERTIFICATE", "/nowhere/cert.pem")],
-            &["STREAMR__TLS__KEY"],
+            &[("TLS__KEY", "/nowhere/key.pem")],
+            &["tls.certificate", "tls.key"],
         ),
         (
             &[("INGEST__GRPC_BIND", "0.0.0.0:19001")],
