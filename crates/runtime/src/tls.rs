@@ -12,10 +12,12 @@ use crate::config::TlsSection;
 #[non_exhaustive]
 pub enum TlsError {
     /// Only one of the two files was named.
-    #[error("tls.certificate and tls.key go together; set both or neither")]
+    #[error(
+        "configuration: tls.certificate (STREAMR__TLS__CERTIFICATE) and tls.key (STREAMR__TLS__KEY) go together; set both or neither"
+    )]
     Half,
     /// A file that can't be read or holds no PEM of its kind.
-    #[error("{key} names {}, which {problem}", path.display())]
+    #[error("configuration: {key} ({}) names {}, which {problem}", crate::http::env_name(key), path.display())]
     File {
         /// The configuration key.
         key: &'static str,
@@ -25,7 +27,9 @@ pub enum TlsError {
         problem: String,
     },
     /// Certificate and key don't fit, or use an unknown algorithm.
-    #[error("tls.certificate and tls.key can't be used together: {0}")]
+    #[error(
+        "configuration: tls.certificate (STREAMR__TLS__CERTIFICATE) and tls.key (STREAMR__TLS__KEY) can't be used together: {0}"
+    )]
     Pair(#[from] rustls::Error),
 }
 

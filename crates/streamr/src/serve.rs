@@ -80,15 +80,25 @@ async fn bind(
     .await?;
     let ingest = ingest::Server::bind(ingest::Settings::resolve(config)?, health)?;
     let packager = packager::Server::bind(packager::Settings::resolve(config)?, health)?;
-    let more = health.routes().merge(telemetry.routes());
-    Ok(vec![
+    let more = health.routes();
+    let mut services: Vec<Service> = vec![
         (
             "coordinator",
             Box::pin(coordinator.serve(shutdown.clone(), more)),
         ),
         ("ingest", Box::pin(ingest.serve(shutdown.clone()))),
         ("packager", Box::pin(packager.serve(shutdown.clone()))),
-    ])
+    ];
+    // Metrics are for the operator: on loopback, never on the public port. Whoever has that port taken
+    // goes live all the same.
+    match coordinator::ops(config, telemetry, health) {
+        Ok((ops, routes)) => services.push((
+            "health and metrics",
+            Box::pin(ops.serve(routes, shutdown.clone())),
+        )),
+        Err(error) => tracing::warn!("no metrics: {error}"),
+    }
+    Ok(services)
 }
 
 async fn wait_until_ready(health: &Health) -> anyhow::Result<()> {
