@@ -23,8 +23,10 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 const REQUEST: Duration = Duration::from_secs(10);
 /// How long a write may make no progress.
 const WRITE: Duration = Duration::from_secs(20);
-/// What is read at once.
-const READ_BYTES: usize = 64 * 1024;
+/// What is read at once from a publisher.
+const READ_MEDIA: usize = 64 * 1024;
+/// What is read at once from a peer that has only commands to send: most are players, and many.
+const READ_COMMANDS: usize = 2 * 1024;
 
 /// What connections share.
 pub(crate) struct Context {
@@ -41,6 +43,7 @@ pub(crate) struct Connection<S> {
     pub(crate) session: Session,
     pub(crate) peer: IpAddr,
     buffer: BytesMut,
+    read_bytes: usize,
 }
 
 /// What a peer asked for.
@@ -82,6 +85,7 @@ where
         session,
         peer,
         buffer: BytesMut::new(),
+        read_bytes: READ_COMMANDS,
     };
     let result = tokio::select! {
         result = connection.run(&context) => result,
@@ -161,9 +165,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         }
     }
 
+    /// Media will come: reads in large pieces from now on.
+    pub(crate) fn expect_media(&mut self) {
+        self.read_bytes = READ_MEDIA;
+    }
+
     /// Reads once and feeds the session. `false`: the peer closed. Cancel safe.
     pub(crate) async fn receive(&mut self) -> Result<bool, Error> {
-        self.buffer.reserve(READ_BYTES);
+        self.buffer.reserve(self.read_bytes);
         let read = self.stream.read_buf(&mut self.buffer).await?;
         if read == 0 {
             return Ok(false);

@@ -46,6 +46,7 @@ where
     if !connection.session.accept_publish(request)? {
         return Ok(());
     }
+    connection.expect_media();
     tracing::info!(stream_id = %authorized.stream, slug = %authorized.slug, publish_id = %authorized.publish, peer = %connection.peer, "publisher came");
     let result = read(connection, &publication).await;
     tracing::info!(stream_id = %authorized.stream, publish_id = %authorized.publish, "publisher left");
