@@ -26,6 +26,8 @@ pub struct Settings {
     pub grace: Duration,
     /// Bounds on RTMP connections.
     pub limits: Limits,
+    /// How long samples are gathered before they are handed on.
+    pub gather: Duration,
     /// What is kept of a stream behind its current GOP.
     pub queue: ByteCount,
 }
@@ -47,6 +49,7 @@ impl Settings {
                 total: config.ingest.max_connections,
                 per_address: config.ingest.max_connections_per_address,
             },
+            gather: config.ingest.gather.0,
             queue: config.ingest.queue_size.0,
         })
     }

@@ -11,14 +11,14 @@ use types::StreamId;
 
 use crate::hub::{Hub, Item, LiveStream};
 
-/// Samples that arrive within this time travel in one message: a message costs more than a sample.
-const GATHER: Duration = Duration::from_millis(50);
 /// A message is sent when it holds so many bytes.
 const MESSAGE_BYTES: u64 = 256 * 1024;
 
 /// Implements `streamr.media.v1.Media`.
 pub(crate) struct MediaService {
     pub(crate) hub: Hub,
+    /// Samples that arrive within this time travel in one message: a message costs more than a sample.
+    pub(crate) gather: Duration,
 }
 
 type Messages = Pin<Box<dyn Stream<Item = Result<wire::SubscribeResponse, Status>> + Send>>;
@@ -40,6 +40,7 @@ impl wire::media_server::Media for MediaService {
             live,
             opened: false,
             ended: false,
+            gather: self.gather,
             sent: Instant::now(),
         };
         Ok(Response::new(Box::pin(stream::unfold(
@@ -57,6 +58,7 @@ struct Subscription {
     live: Arc<LiveStream>,
     opened: bool,
     ended: bool,
+    gather: Duration,
     sent: Instant,
 }
 
@@ -78,7 +80,7 @@ impl Subscription {
         }
         let first = self.reader.next().await;
         // What is there already goes at once; what trickles in is gathered.
-        tokio::time::sleep_until(self.sent + GATHER).await;
+        tokio::time::sleep_until(self.sent + self.gather).await;
         let mut bytes = 0;
         let mut next = Some(first);
         while let Some(step) = next {

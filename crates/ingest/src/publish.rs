@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::FutureExt;
 use proto::coordinator::AuthorizePublishRequest;
 use rtmp::session::{Event, RequestId};
 use runtime::grpc::CALL_TIMEOUT;
@@ -19,6 +20,9 @@ use crate::{
 const IDLE: Duration = Duration::from_secs(15);
 /// A wrong key is answered after a time within this, so that guessing is slow and its timing says nothing.
 const WRONG_KEY_DELAY: std::ops::Range<f64> = 0.2..2.0;
+/// Between two looks at a publisher's socket. An encoder writes a tag at a time, and waking up costs more
+/// than reading it.
+const PAUSE: Duration = Duration::from_millis(15);
 /// What a stream key may have at most; longer names are no keys.
 const MAX_KEY: usize = 256;
 
@@ -128,11 +132,17 @@ where
             }
         }
         connection.flush().await?;
-        let received = tokio::select! {
-            received = tokio::time::timeout(IDLE, connection.receive()) => received,
-            () = cut.cancelled() => {
-                connection.session.end("NetStream.Publish.Denied", &publication.reason());
-                return connection.flush().await;
+        // Everything there is at once; then a pause, in which more gathers.
+        let received = if let Some(received) = connection.receive().now_or_never() {
+            Ok(received)
+        } else {
+            tokio::time::sleep(PAUSE).await;
+            tokio::select! {
+                received = tokio::time::timeout(IDLE, connection.receive()) => received,
+                () = cut.cancelled() => {
+                    connection.session.end("NetStream.Publish.Denied", &publication.reason());
+                    return connection.flush().await;
+                }
             }
         };
         match received {

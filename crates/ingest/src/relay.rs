@@ -24,8 +24,6 @@ use crate::{
     hub::{Hub, Item},
 };
 
-/// Messages gathered before they are written: one write serves many samples.
-const INTERVAL: Duration = Duration::from_millis(100);
 /// How long a relay outlives its last player.
 const LINGER: Duration = Duration::from_secs(10);
 
@@ -38,6 +36,7 @@ pub(crate) struct PlaySources {
     pub(crate) directory: Directory,
     pub(crate) token: Option<Secret<String>>,
     pub(crate) shutdown: Shutdown,
+    pub(crate) gather: Duration,
     pub(crate) relays: Relays,
 }
 
@@ -134,6 +133,7 @@ impl PlaySources {
             source,
             out: running.clone(),
             batcher: Batcher::new(RTMP, running.clone()),
+            gather: self.gather,
         };
         let relays = Arc::clone(&self.relays);
         self.shutdown.spawn_until_cancelled(async move {
@@ -155,18 +155,19 @@ struct Relay {
     source: Source,
     out: Fanout<Batch>,
     batcher: Batcher,
+    gather: Duration,
 }
 
 impl Relay {
     async fn run(mut self) {
-        let mut flush_at = Instant::now() + INTERVAL;
+        let mut flush_at = Instant::now() + self.gather;
         let mut watched = Instant::now();
         loop {
             let step = tokio::time::timeout_at(flush_at, self.source.next()).await;
             match step {
                 Err(_) => {
                     self.batcher.flush();
-                    flush_at = Instant::now() + INTERVAL;
+                    flush_at = Instant::now() + self.gather;
                     if self.out.readers() > 0 {
                         watched = Instant::now();
                     } else if watched.elapsed() > LINGER {

@@ -106,6 +106,7 @@ impl Server {
                 directory: directory.clone(),
                 token: settings.service_token.clone(),
                 shutdown: shutdown.clone(),
+                gather: settings.gather,
                 relays: Arc::default(),
             },
             shutdown: shutdown.clone(),
@@ -145,8 +146,11 @@ impl Server {
 }
 
 fn grpc(hub: &Hub, settings: &Settings) -> Router {
-    let service = MediaServer::new(MediaService { hub: hub.clone() })
-        .max_encoding_message_size(proto::MAX_MESSAGE_BYTES);
+    let service = MediaServer::new(MediaService {
+        hub: hub.clone(),
+        gather: settings.gather,
+    })
+    .max_encoding_message_size(proto::MAX_MESSAGE_BYTES);
     let guarded =
         InterceptedService::new(service, RequireToken::new(settings.service_token.as_ref()));
     tonic::service::Routes::new(guarded)

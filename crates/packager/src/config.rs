@@ -1,6 +1,6 @@
 //! What the packager needs of the configuration.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
 use runtime::{
     Config,
@@ -29,8 +29,6 @@ pub struct Settings {
     pub limits: Limits,
     /// TLS of the public listener.
     pub tls: Option<Arc<ServerConfig>>,
-    /// How long FLV tags are gathered.
-    pub flv_interval: Duration,
 }
 
 impl Settings {
@@ -51,7 +49,6 @@ impl Settings {
                 per_address: packager.max_connections_per_address,
             },
             tls: tls::server_config(&config.tls, &["h2", "http/1.1"])?,
-            flv_interval: packager.flv_interval.0,
         })
     }
 }

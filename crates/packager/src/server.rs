@@ -129,7 +129,6 @@ impl Server {
                 directory: directory.clone(),
                 edge: settings.edge.map(|_| edge.clone()),
                 token: settings.service_token.clone(),
-                flv_interval: settings.flv_interval,
                 shutdown: shutdown.clone(),
             });
             shutdown.spawn_until_cancelled(origin.run());

@@ -10,7 +10,7 @@ use proto::{
     media::{self as wire, item::Item, media_client::MediaClient},
 };
 use runtime::{Shutdown, backoff::Backoff, grpc::CALL_TIMEOUT};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use types::{MediaTime, Secret, StreamId};
 
 use super::{
@@ -32,7 +32,6 @@ pub(crate) struct Shared {
     /// To follow a stream that another origin took over.
     pub(crate) edge: Option<Edge>,
     pub(crate) token: Option<Secret<String>>,
-    pub(crate) flv_interval: Duration,
     pub(crate) shutdown: Shutdown,
 }
 
@@ -198,19 +197,8 @@ impl EpochRun {
         let mut messages = call
             .map_err(|_| Error::TooSlow("the ingest"))??
             .into_inner();
-        let mut flush_at = Instant::now() + self.shared.flv_interval;
-        loop {
-            let message = match tokio::time::timeout_at(flush_at, messages.message()).await {
-                Ok(message) => message?,
-                Err(_) => {
-                    self.batcher.flush();
-                    flush_at = Instant::now() + self.shared.flv_interval;
-                    continue;
-                }
-            };
-            let Some(message) = message else {
-                return Ok(None);
-            };
+        // What ingest gathered in one message is written to FLV viewers in one piece.
+        while let Some(message) = messages.message().await? {
             backoff.reset();
             for item in message.items {
                 if let Some(end) = self.item(item)? {
@@ -218,14 +206,12 @@ impl EpochRun {
                     return Ok(Some(end));
                 }
             }
+            self.batcher.flush();
             if let Some(end) = self.deliver().await? {
                 return Ok(Some(end));
             }
-            if Instant::now() >= flush_at {
-                self.batcher.flush();
-                flush_at = Instant::now() + self.shared.flv_interval;
-            }
         }
+        Ok(None)
     }
 
     fn item(&mut self, item: wire::Item) -> Result<Option<End>, Error> {

@@ -213,6 +213,9 @@ pub struct Ingest {
     pub max_connections_per_address: u32,
     /// A player's backlog in bytes before it skips to the next keyframe.
     pub queue_size: Size,
+    /// How long samples are gathered before they are handed on, to packagers and to RTMP players: one
+    /// message, and one write to each viewer, serves many samples.
+    pub gather: Seconds,
 }
 
 impl Default for Ingest {
@@ -227,6 +230,7 @@ impl Default for Ingest {
             max_connections: 10_000,
             max_connections_per_address: 256,
             queue_size: Size(ByteCount::mib(4)),
+            gather: Seconds(Duration::from_millis(120)),
         }
     }
 }
@@ -302,8 +306,6 @@ pub struct Packager {
     pub max_connections_per_address: u32,
     /// An HTTP-FLV viewer's backlog in bytes before it skips to the next keyframe.
     pub queue_size: Size,
-    /// How long tags are gathered before they are written to HTTP-FLV viewers: one write serves many tags.
-    pub flv_interval: Seconds,
 }
 
 impl Default for Packager {
@@ -317,7 +319,6 @@ impl Default for Packager {
             max_connections: 20_000,
             max_connections_per_address: 512,
             queue_size: Size(ByteCount::mib(4)),
-            flv_interval: Seconds(Duration::from_millis(120)),
         }
     }
 }
