@@ -125,7 +125,8 @@ fn load(server: &Server, path: &str, idle: f64) -> Result<Cost> {
         .context("run wrk")?;
     let cpu = meter.read()?.as_secs_f64();
     let text = String::from_utf8_lossy(&output.stdout);
-    if !output.status.success() || text.contains("Non-2xx") {
+    let faults = ["Non-2xx", "Socket errors"];
+    if !output.status.success() || faults.iter().any(|fault| text.contains(fault)) {
         bail!("wrk {url}: {text}");
     }
     let (requests, seconds) = summary(&text).with_context(|| format!("wrk said {text}"))?;
