@@ -14,13 +14,18 @@ pub(crate) struct RevokeOnKeyChange {
     pub(crate) live: Arc<Live>,
 }
 
-/// When a publisher was authorized: its id is a UUIDv7. Unix time in microseconds.
-fn created_us(publish: PublishId) -> i64 {
-    publish.as_uuid().get_timestamp().map_or(0, |timestamp| {
+/// Whether a publisher was authorized after a key was made (Unix time in microseconds): its id is a
+/// UUIDv7, precise to a millisecond.
+pub(crate) fn came_after(publish: PublishId, key_us: i64) -> bool {
+    let created = publish.as_uuid().get_timestamp().map_or(0, |timestamp| {
         let (seconds, nanos) = timestamp.to_unix();
         seconds.cast_signed() * 1_000_000 + i64::from(nanos / 1000)
-    })
+    });
+    created + 1000 > key_us
 }
+
+/// What a publisher reads whose key was replaced.
+pub(crate) const KEY_CHANGED: &str = "the stream key was changed; use the new one";
 
 #[async_trait]
 impl Handler for RevokeOnKeyChange {
@@ -28,11 +33,10 @@ impl Handler for RevokeOnKeyChange {
         if let Fact::StreamKeyChanged { stream } = event.fact {
             // Who came after the change came with the new key.
             let publish = self.live.get(stream).map(|live| live.publish);
-            if publish.is_some_and(|publish| created_us(publish) > event.time_us) {
+            if publish.is_some_and(|publish| came_after(publish, event.time_us)) {
                 return Ok(());
             }
-            self.live
-                .revoke(stream, "the stream key was changed; use the new one", None);
+            self.live.revoke(stream, KEY_CHANGED, None);
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! The lifecycle in the database follows what ingest sees.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use events::Nudge;
 use proto::coordinator::{PublishState, ReportStreamsRequest, StreamReport};
@@ -10,6 +10,7 @@ use types::{InstanceId, StreamId, StreamState};
 
 use crate::{
     Error,
+    events::{KEY_CHANGED, came_after},
     live::{Change, Live, LiveStream},
     origins::Origins,
     registry::Registry,
@@ -20,6 +21,8 @@ use crate::{
 const MARGIN: Duration = Duration::from_secs(5);
 /// How often silence is looked for.
 const SWEEP: Duration = Duration::from_millis(250);
+/// How often the database is compared with what is live.
+const RECONCILE: Duration = Duration::from_secs(2);
 
 /// Applies reports and ends what nobody reports.
 pub(crate) struct Lifecycle {
@@ -36,10 +39,12 @@ impl Lifecycle {
     pub(crate) async fn report(&self, request: ReportStreamsRequest) -> Result<(), Error> {
         let ingest: InstanceId = proto::convert::field(&request.instance_id, "instance_id")?;
         let address = self.registry.address(ingest).unwrap_or_default();
+        let mut result = Ok(());
         for report in request.streams {
-            self.report_one(ingest, &address, report).await?;
+            // One stream's trouble is not the others'.
+            result = result.and(self.report_one(ingest, &address, report).await);
         }
-        Ok(())
+        result
     }
 
     async fn report_one(
@@ -105,32 +110,56 @@ impl Lifecycle {
     pub(crate) async fn sweep(self: Arc<Self>) {
         let started = Instant::now();
         let patience = self.grace + MARGIN;
-        let mut restored = false;
+        let mut reconciled = started;
         loop {
             tokio::time::sleep(SWEEP).await;
             self.origins.clear_expired();
-            let mut gone = self.live.expire(patience);
-            if !restored && started.elapsed() > patience {
-                // What the database calls live since before this start, and no ingest has spoken for.
-                restored = true;
-                let recorded = self
-                    .database
-                    .streams()
-                    .in_state(StreamState::Live)
-                    .await
-                    .unwrap_or_default();
-                gone.extend(
-                    recorded
-                        .into_iter()
-                        .map(|s| s.id)
-                        .filter(|id| self.live.get(*id).is_none()),
-                );
-            }
-            for id in gone {
+            for id in self.live.expire(patience) {
                 if let Err(error) = self.end(id).await {
-                    tracing::warn!(stream_id = %id, %error, "stream can't be ended");
+                    tracing::warn!(stream_id = %id, %error, "stream can't be ended yet");
+                }
+            }
+            if reconciled.elapsed() >= RECONCILE {
+                reconciled = Instant::now();
+                if let Err(error) = self.reconcile(started.elapsed() > patience).await {
+                    tracing::warn!(%error, "streams can't be reconciled with the database");
                 }
             }
         }
+    }
+
+    /// Makes good what a failing database or a missed event left undone: states, and publishers whose
+    /// key was replaced. `settled`: every ingest has had the time to say what is live.
+    async fn reconcile(&self, settled: bool) -> Result<(), Error> {
+        let publishers = self.live.publishers();
+        let streams = self.database.streams();
+        let recorded: HashSet<StreamId> = streams
+            .in_state(StreamState::Live)
+            .await?
+            .into_iter()
+            .map(|stream| stream.id)
+            .collect();
+        for (id, _) in publishers.iter().filter(|(id, _)| !recorded.contains(id)) {
+            self.move_to(*id, StreamState::Live).await?;
+        }
+        for id in recorded
+            .into_iter()
+            .filter(|id| settled && self.live.get(*id).is_none())
+        {
+            self.end(id).await?;
+        }
+        if publishers.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<_> = publishers.iter().map(|(id, _)| *id).collect();
+        for (id, key_us) in streams.key_times(&ids).await? {
+            let old = publishers
+                .iter()
+                .any(|(stream, publish)| *stream == id && !came_after(*publish, key_us));
+            if old {
+                self.live.revoke(id, KEY_CHANGED, None);
+            }
+        }
+        Ok(())
     }
 }

@@ -127,11 +127,15 @@ impl Live {
         let mut streams = self.streams.lock();
         let known = streams.get_mut(&report.id);
         // A publisher that came later (ids are ordered by time) replaces one that came before, whichever
-        // ingest speaks last.
-        if known
-            .as_ref()
-            .is_some_and(|known| known.publish > report.publish && known.ingest != report.ingest)
+        // ingest speaks last, and however late an end is heard of.
+        if let Some(newer) = known.as_ref().map(|known| (known.publish, known.ingest))
+            && newer.0 > report.publish
+            && (newer.1 != report.ingest || report.state == PublishState::Ended)
         {
+            drop(streams);
+            if report.state == PublishState::Live {
+                self.revoke(report.id, "another publisher took over", Some(newer.0));
+            }
             return Change::None;
         }
         if report.state == PublishState::Ended {
@@ -198,6 +202,15 @@ impl Live {
             stream.origin = origin;
             self.announce(stream.event());
         }
+    }
+
+    /// The live streams with their publishers.
+    pub(crate) fn publishers(&self) -> Vec<(StreamId, PublishId)> {
+        let streams = self.streams.lock();
+        streams
+            .values()
+            .map(|stream| (stream.id, stream.publish))
+            .collect()
     }
 
     /// The live streams' ids.

@@ -140,6 +140,10 @@ impl Origins {
         use proto::convert::field;
         let stream: StreamId = field(&request.stream_id, "stream_id")?;
         let holder: InstanceId = field(&request.instance_id, "instance_id")?;
+        // Late, after the broadcast's end: it must not leave its target duration to the next one.
+        if self.live.get(stream).is_none() && !self.recovering.lock().contains(&stream) {
+            return Err(Error::NotLive(stream));
+        }
         let wanted = Lease {
             holder,
             fencing: request.epoch,

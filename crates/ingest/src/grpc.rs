@@ -73,12 +73,13 @@ impl Subscription {
             return None;
         }
         let mut items = Vec::new();
+        let first = self.reader.next().await;
         if !self.opened {
+            // With the first sample, which fixes when the timeline began.
             self.opened = true;
             let unix_ms_at_zero = self.live.unix_ms_at_zero();
             items.push(wrap(Wire::Opening(wire::Opening { unix_ms_at_zero })));
         }
-        let first = self.reader.next().await;
         // What is there already goes at once; what trickles in is gathered.
         tokio::time::sleep_until(self.sent + self.gather).await;
         let mut bytes = 0;

@@ -136,6 +136,8 @@ impl Hub {
                 publisher.cut("another publisher took over");
             }
             state.timeline.restart();
+            // The tracks are this publisher's to say: it may come without the video of the last.
+            (state.video, state.audio) = (None, None);
             state.publish = authorized.publish;
             state.paused = None;
             state.needs_keyframe = true;
@@ -210,7 +212,7 @@ impl Hub {
         let told = |ended: &StreamReport| {
             reports
                 .iter()
-                .any(|report| report.publish_id == ended.publish_id)
+                .any(|report| report.publish_id == ended.publish_id && report.state == ended.state)
         };
         self.ended.lock().retain(|ended| !told(ended));
     }
@@ -349,9 +351,10 @@ impl LiveStream {
             }
             state.needs_keyframe = false;
         }
+        let first = !state.timeline.has_begun();
         let placed = state.timeline.place(sample.decode_time.as_millis());
         sample.decode_time = MediaTime::from_millis(placed.stream_ms);
-        if placed.stream_ms == 0 {
+        if first {
             state.unix_ms_at_zero = unix_ms();
         }
         if placed.discontinuity {

@@ -3,7 +3,11 @@
 //! A relay starts with the first player and stops when there is none. It reads from the hub, or, when
 //! another ingest holds the stream, from there by `Subscribe`.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use delivery::{
@@ -122,13 +126,14 @@ impl PlaySources {
             }
             (None, None) => return Ok(None),
         };
-        let fanout = Fanout::new("rtmp_play", delivery::FLV_BOUNDS);
-        let running = self
-            .relays
-            .lock()
-            .entry(id)
-            .or_insert_with(|| fanout.clone())
-            .clone();
+        let running = match self.relays.lock().entry(id) {
+            // Another player was faster.
+            Entry::Occupied(running) => return Ok(Some(running.get().clone())),
+            Entry::Vacant(vacant) => {
+                let fanout = Fanout::new("rtmp_play", delivery::FLV_BOUNDS);
+                vacant.insert(fanout).clone()
+            }
+        };
         let relay = Relay {
             source,
             out: running.clone(),
@@ -137,8 +142,9 @@ impl PlaySources {
         };
         let relays = Arc::clone(&self.relays);
         self.shutdown.spawn_until_cancelled(async move {
-            relay.run().await;
-            relays.lock().remove(&id);
+            let out = relay.out.clone();
+            relay.run(&relays, id).await;
+            out.close();
         });
         Ok(Some(running))
     }
@@ -159,7 +165,9 @@ struct Relay {
 }
 
 impl Relay {
-    async fn run(mut self) {
+    /// Relays until the stream ends or nobody plays. Leaves the map before it closes, so that a player
+    /// who comes then gets a relay of his own.
+    async fn run(mut self, relays: &Relays, id: StreamId) {
         let mut flush_at = Instant::now() + self.gather;
         let mut watched = Instant::now();
         loop {
@@ -171,7 +179,12 @@ impl Relay {
                     if self.out.readers() > 0 {
                         watched = Instant::now();
                     } else if watched.elapsed() > LINGER {
-                        break;
+                        let mut relays = relays.lock();
+                        // Under the lock: whoever opened it in this moment is counted.
+                        if self.out.readers() == 0 {
+                            relays.remove(&id);
+                            return;
+                        }
                     }
                 }
                 Ok(Ok(Some(items))) => items.into_iter().for_each(|item| match item {
@@ -187,6 +200,6 @@ impl Relay {
             }
         }
         self.batcher.flush();
-        self.out.close();
+        relays.lock().remove(&id);
     }
 }

@@ -39,6 +39,11 @@ impl Timeline {
         self.last_ms.unwrap_or(0)
     }
 
+    /// Whether a sample was placed.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.last_ms.is_some()
+    }
+
     /// Places a publisher's decode time.
     pub(crate) fn place(&mut self, publisher_ms: i64) -> Placed {
         let continued = self.offset_ms.and_then(|offset| {

@@ -27,6 +27,8 @@ const IDLE: Duration = Duration::from_secs(30);
 const IDLE_CHECK: Duration = Duration::from_secs(5);
 /// FLV is followed for so long after its last viewer.
 const FLV_LINGER: Duration = Duration::from_secs(10);
+/// A step back within this is what was sent already: a GOP, at most.
+const REPEATED: MediaTime = MediaTime::from_millis(20_000);
 
 /// Follows origins. Cheap to clone.
 #[derive(Clone)]
@@ -155,6 +157,7 @@ impl Edge {
     async fn follow_flv(&self, stream: &Stream) -> std::convert::Infallible {
         let mut changes = self.directory.changes();
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_millis(500));
+        let mut last = None;
         loop {
             stream.flv_wanted().await;
             let Some(origin) = self.origin(stream, &mut changes).await else {
@@ -162,19 +165,25 @@ impl Edge {
                 continue;
             };
             tokio::select! {
-                result = self.flv_of(stream, &origin) => {
+                result = self.flv_of(stream, &origin, &mut last) => {
                     if let Err(error) = result {
                         tracing::debug!(stream_id = %stream.id(), %error, "origin's FLV");
                     }
                     backoff.wait().await;
                 }
                 () = self.replaced(stream, &origin) => backoff.reset(),
-                () = unwatched(stream) => {}
+                // What is left would be the past to whoever comes next.
+                () = unwatched(stream) => stream.flv().set_preamble(Vec::new()),
             }
         }
     }
 
-    async fn flv_of(&self, stream: &Stream, origin: &Origin) -> Result<(), Error> {
+    async fn flv_of(
+        &self,
+        stream: &Stream,
+        origin: &Origin,
+        last: &mut Option<MediaTime>,
+    ) -> Result<(), Error> {
         let mut client = self.client(origin)?;
         let request = WatchFlvRequest {
             stream_id: stream.id().to_string(),
@@ -183,6 +192,7 @@ impl Edge {
         let mut batches = call
             .map_err(|_| Error::TooSlow("the origin"))??
             .into_inner();
+        let mut repeats = true;
         while let Some(batch) = batches.message().await? {
             let time = MediaTime::from_millis(batch.decode_time_ms);
             if !batch.preamble.is_empty() {
@@ -192,7 +202,13 @@ impl Edge {
                     time,
                 }]);
             }
-            if !batch.tags.is_empty() {
+            // A subscription begins at a keyframe of the past; a restarted timeline is no repetition.
+            repeats &= last.is_some_and(|last| {
+                let behind = last.saturating_sub(time);
+                (MediaTime::ZERO..REPEATED).contains(&behind)
+            });
+            if !batch.tags.is_empty() && !repeats {
+                *last = Some(time);
                 stream.flv().push(
                     Batch {
                         bytes: batch.tags,

@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body};
-use http::Request;
+use http::{HeaderValue, Request, header};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
@@ -182,6 +182,17 @@ impl Server {
     }
 }
 
+/// HTTP/2 names the host in `:authority`; handlers look for it in one place.
+fn name_host<B>(request: &mut Request<B>) {
+    if request.headers().contains_key(header::HOST) {
+        return;
+    }
+    let authority = request.uri().authority().map(ToString::to_string);
+    if let Some(host) = authority.and_then(|name| HeaderValue::try_from(name).ok()) {
+        request.headers_mut().insert(header::HOST, host);
+    }
+}
+
 struct Connection {
     router: Router,
     peer: SocketAddr,
@@ -203,6 +214,7 @@ impl Connection {
         let service =
             hyper::service::service_fn(move |mut request: Request<hyper::body::Incoming>| {
                 request.extensions_mut().insert(Peer(peer));
+                name_host(&mut request);
                 router.clone().oneshot(request.map(Body::new))
             });
         let mut builder = auto::Builder::new(TokioExecutor::new());

@@ -76,15 +76,21 @@ impl Outbox for OutboxTable {
             .all(self.database.connection())
             .await
             .map_err(failed)?;
-        rows.iter()
-            .map(|row| {
-                let event = Event::decode(&row.payload).map_err(failed)?;
-                Ok(Pending {
+        let mut pending = Vec::with_capacity(rows.len());
+        for row in rows {
+            match Event::decode(&row.payload) {
+                Ok(event) => pending.push(Pending {
                     event,
                     attempts: row.attempts as u32,
-                })
-            })
-            .collect()
+                }),
+                // Written by another version: it must not hold up what can be read.
+                Err(error) => {
+                    tracing::error!(event_id = %row.id, %error, "event can't be read; it is set aside");
+                    self.mark_failed(EventId::from_uuid(row.id), true).await?;
+                }
+            }
+        }
+        Ok(pending)
     }
 
     async fn mark_sent(&self, id: EventId) -> Result<(), OutboxError> {

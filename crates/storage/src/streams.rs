@@ -221,6 +221,23 @@ impl Streams {
         rows.into_iter().map(Stream::try_from).collect()
     }
 
+    /// When each of `streams` got its newest key, Unix time in microseconds.
+    pub async fn key_times(
+        &self,
+        streams: &[StreamId],
+    ) -> Result<Vec<(StreamId, i64)>, StorageError> {
+        let ids = streams.iter().map(|id| id.as_uuid());
+        let rows = stream_key::Entity::find()
+            .filter(stream_key::Column::StreamId.is_in(ids))
+            .all(self.database.connection())
+            .await?;
+        let micros = |at: OffsetDateTime| (at.unix_timestamp_nanos() / 1000) as i64;
+        Ok(rows
+            .into_iter()
+            .map(|row| (StreamId::from_uuid(row.stream_id), micros(row.created_at)))
+            .collect())
+    }
+
     /// How many streams there are.
     pub async fn count(&self) -> Result<u64, StorageError> {
         Ok(stream::Entity::find()

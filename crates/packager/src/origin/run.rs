@@ -52,6 +52,8 @@ enum End {
     NewEpoch,
     /// The coordinator knows the stream no longer.
     Gone,
+    /// This process stops; another origin may start at once.
+    Stopping,
 }
 
 impl Origin {
@@ -83,11 +85,7 @@ impl Origin {
     fn start(&self, info: StreamInfo) {
         let (origin, id) = (self.clone(), info.id);
         self.shared.shutdown.spawn(async move {
-            let shutdown = origin.shared.shutdown.clone();
-            tokio::select! {
-                () = origin.package(&info) => {}
-                () = shutdown.cancelled() => {}
-            }
+            origin.package(&info).await;
             origin.shared.registry.set_origin(id, false);
             tokio::time::sleep(RETRY).await;
             origin.running.lock().remove(&id);
@@ -100,7 +98,11 @@ impl Origin {
         let mut backoff = Backoff::internal();
         let mut renew_epoch = false;
         loop {
-            let grant = match shared.lessee.acquire(info.id, renew_epoch).await {
+            let acquired = tokio::select! {
+                acquired = shared.lessee.acquire(info.id, renew_epoch) => acquired,
+                () = shared.shutdown.cancelled() => return,
+            };
+            let grant = match acquired {
                 Ok(grant) => grant,
                 Err(NotGranted::Leave) => return,
                 Err(NotGranted::Later(error)) => {
@@ -126,10 +128,15 @@ impl Origin {
             let end = tokio::select! {
                 end = epoch.run() => end,
                 () = lease.keep() => End::Fenced,
+                () = shared.shutdown.cancelled() => End::Stopping,
             };
             shared.registry.set_origin(info.id, false);
             match end {
                 End::NewEpoch => renew_epoch = true,
+                End::Stopping => {
+                    lease.release().await;
+                    return;
+                }
                 End::Fenced => {
                     tracing::warn!(stream_id = %info.id, epoch = %grant.epoch, "fenced: another origin took over");
                     if let Some(edge) = &shared.edge {
@@ -197,8 +204,20 @@ impl EpochRun {
         let mut messages = call
             .map_err(|_| Error::TooSlow("the ingest"))??
             .into_inner();
+        let mut changes = self.shared.directory.changes();
         // What ingest gathered in one message is written to FLV viewers in one piece.
-        while let Some(message) = messages.message().await? {
+        loop {
+            changes.borrow_and_update();
+            if self.has_moved(info) {
+                return Ok(None);
+            }
+            let message = tokio::select! {
+                message = messages.message() => message?,
+                Ok(()) = changes.changed() => continue,
+            };
+            let Some(message) = message else {
+                return Ok(None);
+            };
             backoff.reset();
             for item in message.items {
                 if let Some(end) = self.item(item)? {
@@ -211,7 +230,12 @@ impl EpochRun {
                 return Ok(Some(end));
             }
         }
-        Ok(None)
+    }
+
+    /// Whether the publisher is at another ingest now: what the old one says no longer counts.
+    fn has_moved(&self, info: &StreamInfo) -> bool {
+        let now = self.shared.directory.by_id(info.id);
+        now.is_some_and(|now| now.ingest_address != info.ingest_address)
     }
 
     fn item(&mut self, item: wire::Item) -> Result<Option<End>, Error> {
