@@ -2,9 +2,16 @@
 
 use bytes::Bytes;
 use delivery::fanout::{Next, Subscriber};
-use media::{AudioCodec, AudioConfig};
+use media::{AudioCodec, AudioConfig, VideoCodec, VideoConfig};
 
 use super::*;
+
+/// x264's, high profile, 640x360.
+const AVCC: [u8; 47] = [
+    0x01, 0x64, 0x00, 0x1e, 0xff, 0xe1, 0x00, 0x1a, 0x67, 0x64, 0x00, 0x1e, 0xac, 0xd9, 0x40, 0xa0,
+    0x2f, 0xf9, 0x70, 0x11, 0x00, 0x00, 0x03, 0x00, 0x01, 0x00, 0x00, 0x03, 0x00, 0x3c, 0x0f, 0x16,
+    0x2d, 0x96, 0x01, 0x00, 0x06, 0x68, 0xeb, 0xe3, 0xcb, 0x22, 0xc0, 0xfd, 0xf8, 0xf8, 0x00,
+];
 
 fn authorized(stream: StreamId) -> Authorized {
     Authorized {
@@ -72,10 +79,38 @@ async fn a_publisher_that_returns_in_time_continues_the_stream() {
         matches!(&seen[1], Next::Entry(Item::Sample(sample)) if sample.decode_time == MediaTime::ZERO)
     );
     assert_eq!(seen[2], Next::Entry(Item::Paused));
-    assert!(matches!(seen[3], Next::Entry(Item::Discontinuity(_))));
-    assert!(
-        matches!(&seen[4], Next::Entry(Item::Sample(sample)) if sample.decode_time > MediaTime::ZERO)
+    assert_eq!(
+        seen[3],
+        Next::Entry(Item::Config(config())),
+        "its tracks are its own to say"
     );
+    assert!(matches!(seen[4], Next::Entry(Item::Discontinuity(_))));
+    assert!(
+        matches!(&seen[5], Next::Entry(Item::Sample(sample)) if sample.decode_time > MediaTime::ZERO)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publisher_may_return_without_video() {
+    let hub = Hub::new(ByteCount::mib(1));
+    let id = StreamId::new();
+    let first = hub.publish(&authorized(id)).unwrap();
+    let record = Bytes::from_static(&AVCC);
+    let video = VideoConfig::parse(VideoCodec::H264, record).unwrap();
+    first.packet(Packet::Config(CodecConfig::Video(video)));
+    first.packet(Packet::Config(config()));
+    drop(first);
+    let second = hub.publish(&authorized(id)).unwrap();
+    second.packet(Packet::Config(config()));
+    second.packet(audio(0));
+    let mut viewer = second.stream().fanout().subscribe();
+    let seen = drain(&mut viewer);
+    assert_eq!(
+        seen[0],
+        Next::Preamble(vec![Item::Config(config())]),
+        "no video is promised"
+    );
+    assert!(matches!(seen[1], Next::Entry(Item::Sample(_))));
 }
 
 #[tokio::test(start_paused = true)]
