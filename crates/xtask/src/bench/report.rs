@@ -73,6 +73,7 @@ impl Report {
         for figure in &self.figures {
             println!("{}", figure.row());
         }
+        println!("\nLL-HLS delay in a browser: the end-to-end tests of the watch page measure it.");
     }
 }
 
