@@ -28,6 +28,8 @@ use crate::{
     hub::{Hub, Item},
 };
 
+/// When a relay first writes.
+const FIRST: Duration = Duration::from_millis(10);
 /// How long a relay outlives its last player.
 const LINGER: Duration = Duration::from_secs(10);
 
@@ -168,7 +170,8 @@ impl Relay {
     /// Relays until the stream ends or nobody plays. Leaves the map before it closes, so that a player
     /// who comes then gets a relay of his own.
     async fn run(mut self, relays: &Relays, id: StreamId) {
-        let mut flush_at = Instant::now() + self.gather;
+        // The GOP that is there already goes at once.
+        let mut flush_at = Instant::now() + FIRST;
         let mut watched = Instant::now();
         loop {
             let step = tokio::time::timeout_at(flush_at, self.source.next()).await;

@@ -13,7 +13,7 @@ use proto::{
 use runtime::{
     Config, Health, Shutdown,
     gate::Limits,
-    grpc::{CALL_TIMEOUT, RequireToken},
+    grpc::{CALL_TIMEOUT, Channels, RequireToken},
     health::Check,
     http::{Server as HttpServer, listen},
     telemetry::Telemetry,
@@ -128,7 +128,7 @@ impl Server {
                 registry: registry.clone(),
                 directory: directory.clone(),
                 edge: settings.edge.map(|_| edge.clone()),
-                token: settings.service_token.clone(),
+                channels: Channels::new(settings.service_token.clone()),
                 shutdown: shutdown.clone(),
             });
             shutdown.spawn_until_cancelled(origin.run());

@@ -1,7 +1,8 @@
 //! Internal gRPC: client channels and the service token.
 
-use std::time::Duration;
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use subtle::ConstantTimeEq;
 use tonic::{
     Request, Status,
@@ -21,6 +22,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const KEEP_ALIVE: Duration = Duration::from_secs(2);
 /// Small windows: a subscriber that is slow must fill its queue at the sender, not buffers in between.
 const WINDOW: u32 = 512 * 1024;
+/// Of all streams on a connection together: one that is slow must not hold up the others.
+const CONNECTION_WINDOW: u32 = WINDOW * 64;
 
 /// A channel that sends the service token with each call.
 pub type ServiceChannel = InterceptedService<Channel, Token>;
@@ -46,10 +49,46 @@ pub fn channel(
         .keep_alive_timeout(KEEP_ALIVE)
         .keep_alive_while_idle(true)
         .initial_stream_window_size(WINDOW)
-        .initial_connection_window_size(WINDOW * 2)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .tcp_nodelay(true)
         .connect_lazy();
     Ok(InterceptedService::new(channel, Token::new(token)))
+}
+
+/// Channels kept open; addresses of ours are few.
+const MAX_CHANNELS: usize = 256;
+
+/// One channel per address, shared by every stream that goes there: a connection costs tasks and pings.
+/// Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Channels {
+    token: Option<Secret<String>>,
+    open: Arc<Mutex<HashMap<String, ServiceChannel>>>,
+}
+
+impl Channels {
+    /// No channels yet; each will send `token`.
+    pub fn new(token: Option<Secret<String>>) -> Self {
+        Self {
+            token,
+            open: Arc::default(),
+        }
+    }
+
+    /// The channel to `address`.
+    pub fn to(&self, address: &str) -> Result<ServiceChannel, AddressError> {
+        let mut open = self.open.lock();
+        if let Some(channel) = open.get(address) {
+            return Ok(channel.clone());
+        }
+        let channel = channel(address, self.token.as_ref())?;
+        if open.len() >= MAX_CHANNELS {
+            // Those in use stay open for as long as they are used.
+            open.clear();
+        }
+        open.insert(address.to_owned(), channel.clone());
+        Ok(channel)
+    }
 }
 
 /// Puts the service token on outgoing calls, or checks it on incoming ones.

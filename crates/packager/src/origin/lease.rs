@@ -10,7 +10,7 @@ use proto::{
     },
     directory::Coordinator,
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tonic::Code;
 use types::{Epoch, InstanceId, MediaTime, Msn, StreamId};
 
@@ -104,6 +104,7 @@ pub(crate) struct Lease {
     stream: StreamId,
     epoch: Epoch,
     in_use: Arc<Mutex<InUse>>,
+    renewed: Arc<Mutex<Instant>>,
 }
 
 impl Lease {
@@ -119,6 +120,7 @@ impl Lease {
             stream,
             epoch: grant.epoch,
             in_use: Arc::new(Mutex::new(in_use)),
+            renewed: Arc::new(Mutex::new(Instant::now())),
         }
     }
 
@@ -144,6 +146,10 @@ impl Lease {
     pub(crate) async fn keep(&self) {
         loop {
             tokio::time::sleep(RENEW).await;
+            // Recording a segment's number renewed it too.
+            if self.renewed.lock().elapsed() < RENEW / 2 {
+                continue;
+            }
             if !self.renew().await {
                 return;
             }
@@ -166,7 +172,10 @@ impl Lease {
         let mut coordinator = self.lessee.coordinator.clone();
         match timeout(CALL, coordinator.renew_origin(request)).await {
             Ok(Err(status)) if status.code() == Code::Aborted => false,
-            Ok(Ok(_)) => true,
+            Ok(Ok(_)) => {
+                *self.renewed.lock() = Instant::now();
+                true
+            }
             _ => {
                 metrics::counter!("streamr_coordinator_failures_total", "call" => "renew_origin")
                     .increment(1);

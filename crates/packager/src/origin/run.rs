@@ -9,9 +9,13 @@ use proto::{
     directory::StreamInfo,
     media::{self as wire, item::Item, media_client::MediaClient},
 };
-use runtime::{Shutdown, backoff::Backoff, grpc::CALL_TIMEOUT};
+use runtime::{
+    Shutdown,
+    backoff::Backoff,
+    grpc::{CALL_TIMEOUT, Channels},
+};
 use tokio::time::timeout;
-use types::{MediaTime, Secret, StreamId};
+use types::{MediaTime, StreamId};
 
 use super::{
     lease::{Lease, Lessee, NotGranted},
@@ -31,7 +35,7 @@ pub(crate) struct Shared {
     pub(crate) directory: Directory,
     /// To follow a stream that another origin took over.
     pub(crate) edge: Option<Edge>,
-    pub(crate) token: Option<Secret<String>>,
+    pub(crate) channels: Channels,
     pub(crate) shutdown: Shutdown,
 }
 
@@ -194,7 +198,7 @@ impl EpochRun {
         info: &StreamInfo,
         backoff: &mut Backoff,
     ) -> Result<Option<End>, Error> {
-        let channel = runtime::grpc::channel(&info.ingest_address, self.shared.token.as_ref())?;
+        let channel = self.shared.channels.to(&info.ingest_address)?;
         let mut client =
             MediaClient::new(channel).max_decoding_message_size(proto::MAX_MESSAGE_BYTES);
         let request = wire::SubscribeRequest {
