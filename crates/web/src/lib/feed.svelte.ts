@@ -15,6 +15,8 @@ interface Options {
   /** How often to ask while the server doesn't tell. */
   everyMs?: () => number;
   onhealth?: (event: HealthEvent) => void;
+  /** It is told again: what was said meanwhile was missed. */
+  onresume?: () => void;
 }
 
 const EVERY_MS = 5000;
@@ -33,6 +35,7 @@ export class StreamFeed {
   #stopped = new AbortController();
   #listening: AbortController | undefined;
   #failures = 0;
+  #heard = false;
   #again: ReturnType<typeof setTimeout> | undefined;
 
   constructor(name: string, options: Options = {}) {
@@ -76,6 +79,7 @@ export class StreamFeed {
   }
 
   async #ask(signal: AbortSignal): Promise<void> {
+    if (this.told) return;
     try {
       this.set(await this.#get(signal));
       if (this.#again === undefined) this.#listen();
@@ -142,7 +146,9 @@ export class StreamFeed {
 
   #take({ event, data }: ServerEvent): void {
     if (event === 'stream') {
+      if (!this.told && this.#heard) this.#options.onresume?.();
       this.told = true;
+      this.#heard = true;
       this.#failures = 0;
       this.set(JSON.parse(data) as Stream);
     } else if (event === 'health') {
