@@ -1,7 +1,7 @@
 // Takes a picture of every page in every state, on a phone and on a desk, dark and light, and fails on
 // what people would trip over: serious accessibility faults, errors, and violations of the policy.
 //
-//   node states.mjs <folder for the pictures> [<part of a state's name>]
+//   node states.mjs [<folder for the pictures> [<part of a state's name>]]
 import { mkdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
@@ -21,8 +21,8 @@ const PATIENCE_MS = 8000;
 // An answer that says no is written to the console too; the states ask for such answers.
 const EXPECTED = /^Failed to load resource: the server responded with a status of [45]\d\d|net::ERR_(FAILED|INTERNET_DISCONNECTED|EMPTY_RESPONSE|ABORTED)/;
 
-const [folder = "states", only = ""] = process.argv.slice(2);
-mkdirSync(folder, { recursive: true });
+const [folder, only = ""] = process.argv.slice(2);
+if (folder) mkdirSync(folder, { recursive: true });
 const { world, stop } = await start(DIST);
 const wanted = Object.entries(states).filter(([name]) => name.includes(only));
 for (const [name, state] of wanted) world.scenarios[name] = state;
@@ -74,11 +74,11 @@ async function visit(name, state, size) {
     for (const theme of ["dark", "light"]) {
       await page.emulateMedia({ colorScheme: theme });
       if (CHECKED[size] === theme) await check(page, name, `${size}, ${theme}`);
-      await page.screenshot({ path: join(folder, `${name}-${size}-${theme}.png`), fullPage: true });
+      if (folder) await page.screenshot({ path: join(folder, `${name}-${size}-${theme}.png`), fullPage: true });
     }
   } catch (error) {
     findings.push(`${name} (${size}): ${error}`);
-    await page.screenshot({ path: join(folder, `${name}-${size}-failed.png`) }).catch(() => undefined);
+    if (folder) await page.screenshot({ path: join(folder, `${name}-${size}-failed.png`) }).catch(() => undefined);
   } finally {
     await context.close();
   }

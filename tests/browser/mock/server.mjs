@@ -127,7 +127,7 @@ const USUAL = {
   "GET /streams/*/sessions": list(data.sessions),
   "GET /streams/*/links": list(data.links),
   "POST /streams/*/links": ({ body, scenario }) => ({ id: "new", label: body.label, created_at: data.ago(0), last_used_at: null, secret: "s3cr3t", url: `/watch/${scenario.stream?.slug ?? "friday-night"}#share=s3cr3t-9f2c7b1e4a6d80359f2c7b1e` }),
-  "GET /streams/*/health": ({ scenario }) => (scenario.samples ? { samples: data.samples(scenario.samples), now: scenario.stream?.health ?? data.health } : { samples: [], now: null }),
+  "GET /streams/*/health": ({ scenario }) => (scenario.samples ? { samples: data.samples(scenario.samples === "now" ? Date.now() : scenario.samples), now: scenario.stream?.health ?? data.health } : { samples: [], now: null }),
   "GET /streams/*/events": () => "events",
   "GET /admin/users": ({ query }) => list(data.users.filter(({ email, display_name }) => `${email} ${display_name}`.includes(query.get("query") ?? ""))),
   "PATCH /admin/users/*": ({ body }) => ({ ...data.users[1], ...body }),

@@ -89,6 +89,14 @@ export const states = {
       expect(await page.evaluate(() => document.activeElement?.tagName) === "H1", "the heading didn’t take the focus");
     },
   },
+  "login-stays-here": {
+    path: "/login?next=//evil.example/", shows: "My streams",
+    act: async (page, { world, expect }) => {
+      await fillLogin(page);
+      await page.getByRole("heading", { name: "My streams" }).waitFor();
+      expect(page.url() === `${world.site}/streams`, `came to ${page.url()}`);
+    },
+  },
   register: { path: "/register", shows: "Your name" },
   "register-closed": { path: "/register", shows: "takes no new accounts", instance: { registration: "closed" } },
   "register-invitation-missing": { path: "/register", shows: "needs an invitation", instance: { registration: "invitation" } },
@@ -127,6 +135,21 @@ export const states = {
       { ...mine, ...fresh, id: "c", slug: "new", title: "Something new", visibility: "unlisted", testing: true },
     ],
   },
+  "streams-renews": {
+    path: "/streams", shows: "Friday night games", user: owner, streams: [mine],
+    answers: {
+      "POST /auth/refresh": ({ scenario }) => ({ status: 200, body: { access_token: `token${(scenario.renewed = (scenario.renewed ?? 0) + 1)}`, token_type: "Bearer", expires_in: 900, user: owner } }),
+      "GET /streams": ({ world, headers }) => (headers.authorization.endsWith("1") ? problem(401, "unauthenticated", "the token ran out") : { streams: [data.stream(world.site, world.playback, mine)] }),
+    },
+  },
+  "streams-login-over": {
+    path: "/streams", shows: "Forgot the password?", user: owner, answers: { "POST /auth/refresh": problem(401, "unauthenticated", "log in again") },
+    act: async (page, { expect }) => {
+      await page.getByRole("heading", { name: "Log in" }).waitFor();
+      expect(page.url().endsWith("/login?next=%2Fstreams"), `came to ${page.url()}`);
+    },
+  },
+  "streams-server-gone": { path: "/streams", shows: "Trying again", user: owner, answers: { "POST /auth/refresh": broken } },
   "streams-empty": { path: "/streams", shows: "three steps", user: owner, streams: [] },
   "streams-loading": { path: "/streams", shows: "My streams", user: owner, answers: { "GET /streams": () => "never" } },
   "streams-error": { path: "/streams", shows: "Trying again", user: owner, answers: { "GET /streams": broken } },
@@ -165,6 +188,15 @@ export const states = {
       await page.getByRole("dialog").getByRole("button", { name: "Make a new key" }).click();
     },
   },
+  "connect-profile": {
+    path: "/streams/friday-night/connect", shows: "pick the folder", user: owner, stream: { ...mine, ...fresh },
+    act: async (page, { expect }) => {
+      await button(page, "Make a new key");
+      await page.getByRole("dialog").getByRole("button", { name: "Make a new key" }).click();
+      const [saved] = await Promise.all([page.waitForEvent("download"), button(page, "OBS profile")]);
+      expect(saved.suggestedFilename() === "Streamr-friday-night.zip", saved.suggestedFilename());
+    },
+  },
   "connect-arrives": {
     path: "/streams/friday-night/connect", shows: "OBS is connected: you are live", user: owner, stream: { ...mine, ...fresh }, later: { state: "live", started_at: data.ago(1000), health: warning },
   },
@@ -172,16 +204,16 @@ export const states = {
   "connect-loading": { path: "/streams/friday-night/connect", shows: "Loading", user: owner, answers: { "GET /streams/*": () => "never" } },
   "connect-not-mine": { path: "/streams/friday-night/connect", shows: "isn’t a stream of yours", user: owner },
   "live-on-air": {
-    path: "/streams/friday-night/live", shows: "All is well", user: owner, stream: mine, samples: Date.now(), beating: true,
+    path: "/streams/friday-night/live", shows: "All is well", user: owner, stream: mine, samples: "now", beating: true,
   },
-  "live-warning": { path: "/streams/friday-night/live", shows: "keyframe interval to 2 s", user: owner, stream: { ...mine, health: warning }, samples: Date.now() },
-  "live-reconnecting": { path: "/streams/friday-night/live", shows: "OBS is gone", user: owner, stream: { ...mine, reconnecting: true }, samples: Date.now() },
+  "live-warning": { path: "/streams/friday-night/live", shows: "keyframe interval to 2 s", user: owner, stream: { ...mine, health: warning }, samples: "now" },
+  "live-reconnecting": { path: "/streams/friday-night/live", shows: "OBS is gone", user: owner, stream: { ...mine, reconnecting: true }, samples: "now" },
   "live-offline": { path: "/streams/friday-night/live", shows: "since", user: owner, stream: { ...mine, ...quiet }, samples: Date.parse(quiet.ended_at) },
   "live-never": { path: "/streams/friday-night/live", shows: "Not live yet", user: owner, stream: { ...mine, ...fresh } },
-  "live-rehearsal": { path: "/streams/friday-night/live", shows: "Go live", user: owner, stream: { ...mine, state: "testing", testing: true }, samples: Date.now() },
-  "live-end": { path: "/streams/friday-night/live", shows: "End the stream?", user: owner, stream: mine, samples: Date.now(), act: (page) => button(page, "End stream") },
+  "live-rehearsal": { path: "/streams/friday-night/live", shows: "Go live", user: owner, stream: { ...mine, state: "testing", testing: true }, samples: "now" },
+  "live-end": { path: "/streams/friday-night/live", shows: "End the stream?", user: owner, stream: mine, samples: "now", act: (page) => button(page, "End stream") },
   "live-server-gone": {
-    path: "/streams/friday-night/live", shows: "What you see is from before", user: owner, stream: mine, samples: Date.now(),
+    path: "/streams/friday-night/live", shows: "What you see is from before", user: owner, stream: mine, samples: "now",
     answers: { "GET /streams/*/events": broken },
     act: async (page, { context }) => {
       await page.getByText("All is well").waitFor();
@@ -204,6 +236,17 @@ export const states = {
   "access-error": { path: "/streams/family/access", shows: "Try again", user: owner, stream: mine, answers: { "GET /streams/*/links": broken } },
 
   account: { path: "/account", shows: "Safari on iPhone", user: owner },
+  "account-other-tab": {
+    path: "/account", shows: "Forgot the password?", user: owner,
+    act: async (page, { context, world }) => {
+      await page.getByText("Safari on iPhone").waitFor();
+      const other = await context.newPage();
+      await other.goto(`${world.site}/streams`);
+      await button(other, "Account menu of Ana");
+      await button(other, "Log out");
+      await page.getByRole("heading", { name: "Log in" }).waitFor();
+    },
+  },
   "account-pairing": {
     path: "/account", shows: "JBSWY3DPEHPK3PXP", user: owner,
     act: async (page) => {
