@@ -36,6 +36,7 @@ export class StreamFeed {
   #listening: AbortController | undefined;
   #failures = 0;
   #heard = false;
+  #asked = false;
   #again: ReturnType<typeof setTimeout> | undefined;
 
   constructor(name: string, options: Options = {}) {
@@ -90,14 +91,18 @@ export class StreamFeed {
     }
   }
 
-  /** A private stream answers its owner only: who is logged in is waited for when it must be. */
+  /**
+   * A private stream answers its owner only. The first question doesn't wait until it is known who
+   * that is, so it may have to be asked again.
+   */
   async #get(signal: AbortSignal): Promise<Stream> {
     const ask = { share: this.#options.share, signal };
+    const again = !this.#asked;
+    this.#asked = true;
     try {
       return await getStream(this.#name, ask);
     } catch (error) {
-      const waiting = session.standing === 'restoring';
-      if (asApiError(error).kind !== 'missing' || !waiting || (await session.known()) !== 'in') throw error;
+      if (!again || asApiError(error).kind !== 'missing' || (await session.known()) !== 'in') throw error;
       return getStream(this.#name, ask);
     }
   }
