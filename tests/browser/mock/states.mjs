@@ -177,7 +177,27 @@ export const states = {
       await button(page, "Show key");
     },
   },
+  "streams-key-plain-http": {
+    path: "/streams", shows: "Copied", user: owner, streams: [], plain: true,
+    act: async (page, { expect }) => {
+      expect(!(await page.evaluate(() => isSecureContext)), "the context is secure");
+      await button(page, "Make a stream");
+      await page.getByLabel("Title").fill("Live");
+      await button(page, "Make the stream");
+      await button(page, "Copy Key");
+    },
+  },
   "streams-edit": { path: "/streams", shows: "Edit the stream", user: owner, streams: [{ ...mine, ...quiet }], act: (page) => button(page, "Edit") },
+  "streams-escape": {
+    path: "/streams", shows: "My streams", user: owner, streams: [{ ...mine, ...quiet }],
+    act: async (page, { expect }) => {
+      await button(page, "Edit");
+      await page.getByRole("dialog").waitFor();
+      await page.keyboard.press("Escape");
+      await page.getByRole("dialog").waitFor({ state: "detached" });
+      expect((await page.evaluate(() => document.activeElement?.textContent)) === "Edit", "the focus didn’t return");
+    },
+  },
   "streams-delete": { path: "/streams", shows: "to confirm", user: owner, streams: [{ ...mine, ...quiet }], act: (page) => button(page, "Delete") },
 
   "connect-waiting": { path: "/streams/friday-night/connect", shows: "Waiting for OBS", user: owner, stream: { ...mine, ...fresh } },
