@@ -23,7 +23,7 @@ export async function start(dist) {
 }
 
 function policy({ playback }) {
-  return `default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob: ${playback}; media-src 'self' blob: ${playback}; connect-src 'self' ${playback}; worker-src 'self' blob:; font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'`;
+  return `default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob: ${playback}; media-src 'self' blob: ${playback}; connect-src 'self' ${playback}; worker-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;
 }
 
 async function answer(world, dist, request, response) {
