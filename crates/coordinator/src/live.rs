@@ -58,6 +58,7 @@ impl LiveStream {
             origin_instance_id: origin
                 .map(|origin| origin.instance.to_string())
                 .unwrap_or_default(),
+            restricted: false,
         })
     }
 }
@@ -114,6 +115,7 @@ impl Live {
             stream_id: stream.to_string(),
             reason: reason.to_owned(),
             except_publish_id: except.map(|id| id.to_string()).unwrap_or_default(),
+            end: false,
         }));
     }
 

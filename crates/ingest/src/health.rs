@@ -68,6 +68,7 @@ impl Meter {
             width: self.size.0,
             height: self.size.1,
             silent_ms: u32::try_from(silent.as_millis()).unwrap_or(u32::MAX),
+            ..StreamHealth::default()
         }
     }
 }

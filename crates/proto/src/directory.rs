@@ -223,7 +223,8 @@ impl Directory {
                     // Nobody listens in services without publishers.
                     let _ = self.revocations.send(revocation);
                 }
-                None => {}
+                Some(Event::PlaybackKeys(_) | Event::Flags(_) | Event::SessionRevoked(_))
+                | None => {}
             }
             if snapshot.is_none() {
                 self.version.send_modify(|version| *version += 1);

@@ -149,12 +149,12 @@ impl Streams {
             .filter(stream::Column::Id.eq(id.as_uuid()));
         let slug = stream.slug.clone();
         let fact = match to {
-            StreamState::Live => {
+            StreamState::Live | StreamState::Testing => {
                 update = update.col_expr(stream::Column::StartedAt, Expr::value(at));
                 stream.started_at = Some(at);
                 Fact::StreamStarted { stream: id, slug }
             }
-            StreamState::Ready | StreamState::Offline => {
+            StreamState::Ready | StreamState::Offline | StreamState::Archived => {
                 update = update.col_expr(stream::Column::EndedAt, Expr::value(at));
                 stream.ended_at = Some(at);
                 Fact::StreamEnded { stream: id, slug }
