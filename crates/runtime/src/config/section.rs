@@ -351,6 +351,10 @@ pub struct Packager {
     pub max_connections_per_address: u32,
     /// An HTTP-FLV viewer's backlog in bytes before it skips to the next keyframe.
     pub queue_size: Size,
+    /// Edge: the program that makes thumbnails; `off` or nothing: none are made.
+    pub ffmpeg: String,
+    /// Edge: how many thumbnails are made at once.
+    pub thumbnails_at_once: u32,
 }
 
 impl Default for Packager {
@@ -364,6 +368,8 @@ impl Default for Packager {
             max_connections: 20_000,
             max_connections_per_address: 512,
             queue_size: Size(ByteCount::mib(4)),
+            ffmpeg: "ffmpeg".to_owned(),
+            thumbnails_at_once: 1,
         }
     }
 }
