@@ -25,6 +25,7 @@ mod start;
 mod strangers;
 mod support;
 mod takeover;
+mod thumbnails;
 mod timelines;
 mod tls;
 mod watch_page;

@@ -4,28 +4,45 @@ mod answer;
 mod flv;
 mod hls;
 mod object;
+mod range;
+mod rights;
+mod thumbnail;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use auth::KeySet;
 use axum::{
     Router,
-    extract::{Path, State},
+    extract::{Path, RawQuery, State},
     http::{HeaderName, Method, header},
-    response::Response,
     routing::get,
 };
 use tower_http::cors::{Any, CorsLayer};
-use types::Slug;
+use types::{Flag, SessionId, Slug};
 
-use crate::Stream;
-use answer::refuse;
+use crate::{Stream, Thumbnail};
 
-/// Where streams come from.
+/// Where streams come from, and what is known of who may watch them.
 #[async_trait]
 pub trait Catalog: Send + Sync + 'static {
-    /// The live stream of this name, if there is one; starts fetching it when it comes from elsewhere.
-    async fn stream(&self, slug: &Slug) -> Option<Arc<Stream>>;
+    /// The live stream of this name, if there is one, and who may watch it up to date.
+    fn stream(&self, slug: &Slug) -> Option<Arc<Stream>>;
+
+    /// Somebody who may watch it does: starts fetching it when it comes from elsewhere.
+    fn demand(&self, stream: &Arc<Stream>);
+
+    /// What playback tokens are verified with; empty while that isn't known.
+    fn playback_keys(&self) -> Arc<KeySet>;
+
+    /// Whether a feature is on.
+    fn flag(&self, flag: Flag) -> bool;
+
+    /// Whether this session's token opens nothing more.
+    fn is_revoked(&self, session: SessionId) -> bool;
+
+    /// A picture of the stream as it is now, if one can be made.
+    async fn thumbnail(&self, stream: &Arc<Stream>) -> Option<Thumbnail>;
 }
 
 pub(crate) type Streams = Arc<dyn Catalog>;
@@ -55,27 +72,22 @@ pub fn routes(catalog: Arc<dyn Catalog>) -> Router {
         )
         .route("/live/{stream}/digests", get(object::digests))
         .route("/live/{stream}/{epoch}/{object}", get(object::object))
+        .route(
+            "/live/{stream}/s/{session}/digests",
+            get(object::digests_in_session),
+        )
+        .route(
+            "/live/{stream}/s/{session}/{epoch}/{object}",
+            get(object::object_in_session),
+        )
+        .route("/live/{stream}/thumbnail.webp", get(thumbnail::thumbnail))
         .layer(cors)
         .with_state(catalog)
 }
 
-/// The stream, or the answer that says there is none.
-async fn find(catalog: &Streams, name: &str) -> Result<Arc<Stream>, Response> {
-    let slug: Option<Slug> = name.parse().ok();
-    let found = match slug {
-        Some(slug) => catalog.stream(&slug).await,
-        None => None,
-    };
-    let Some(stream) = found else {
-        metrics::counter!("streamr_unknown_plays_total", "protocol" => "http").increment(1);
-        return Err(refuse(
-            axum::http::StatusCode::NOT_FOUND,
-            "no such live stream",
-        ));
-    };
-    stream.touch();
-    Ok(stream)
-}
-
 type Name = Path<String>;
 type Source = State<Streams>;
+type Query = RawQuery;
+
+#[cfg(test)]
+mod tests;

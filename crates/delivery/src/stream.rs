@@ -8,14 +8,15 @@ use tokio::{
     sync::{Notify, broadcast, watch},
     time::Instant,
 };
-use types::{ByteCount, MediaTime, Slug, StreamId};
+use types::{ByteCount, MediaTime, SessionId, Slug, StreamId};
 
 use crate::{
-    Batch, EpochInfo, Refused, SegmentDigest, WindowEvent,
+    Batch, EpochInfo, Keyframe, Refused, SegmentDigest, WindowEvent,
+    access::{self, Access, Full},
     fanout::{Bounds, Fanout},
     rendered::Rendered,
     sessions::Sessions,
-    window::{Object, Window},
+    window::{Object, Scope, Window},
 };
 
 /// Events that a follower may lag behind before it must start over.
@@ -38,6 +39,7 @@ pub struct Stream {
     flv: Fanout<Batch>,
     flv_demand: Notify,
     pub(crate) sessions: Sessions,
+    access: Access,
     used: Mutex<Instant>,
 }
 
@@ -53,6 +55,7 @@ impl Stream {
             flv: Fanout::new("flv", FLV_BOUNDS),
             flv_demand: Notify::new(),
             sessions: Sessions::default(),
+            access: Access::default(),
             used: Mutex::new(Instant::now()),
         })
     }
@@ -115,15 +118,50 @@ impl Stream {
         self.window.lock().is_ended()
     }
 
+    /// The target duration in seconds, or the least there is while it isn't known.
+    fn target_duration(&self) -> u32 {
+        self.look(|window| window.epoch().map_or(2, |info| info.target_duration))
+    }
+
+    /// How long a request may be held: three target durations, as RFC 8216bis advises for blocking reloads.
+    pub(crate) fn patience(&self) -> Duration {
+        Duration::from_secs(u64::from(self.target_duration()) * 3)
+    }
+
     /// Viewers now: who polled within three target durations, or is connected.
     pub fn viewers(&self) -> u32 {
-        let target = self
-            .window
-            .lock()
-            .epoch()
-            .map_or(2, |info| info.target_duration);
-        self.sessions
-            .count(Duration::from_secs(u64::from(target) * 3))
+        self.sessions.count(self.patience())
+    }
+
+    /// Says whether only who has a token may watch from now on.
+    pub fn set_restricted(&self, restricted: bool) {
+        self.access.set_restricted(restricted);
+    }
+
+    /// Closes the sessions that are not to be kept, and what is connected without a right to be.
+    pub fn review_sessions(&self, keep: impl Fn(SessionId) -> bool) {
+        self.access.review(keep);
+    }
+
+    pub(crate) fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// Opens a session that a token names, or opens it again.
+    pub(crate) fn admit(&self, session: SessionId) -> Result<(), Full> {
+        let patience = access::patience(self.target_duration());
+        self.access.admit(session, patience)
+    }
+
+    /// Whether the session is open; if so, it stays open for as long again.
+    pub(crate) fn renew(&self, session: SessionId) -> bool {
+        let patience = access::patience(self.target_duration());
+        self.access.renew(session, patience)
+    }
+
+    /// What a picture of now can be made from; waits for the first segment, `patience` at most.
+    pub async fn keyframe(&self, patience: Duration) -> Option<Keyframe> {
+        self.wait_for(patience, |window| window.keyframe()).await
     }
 
     /// Somebody asked for it.
@@ -160,8 +198,13 @@ impl Stream {
         }
     }
 
-    pub(crate) fn render(&self, flavour: Flavour, skip: Option<Skip>) -> Arc<Rendered> {
-        self.window.lock().render(flavour, skip)
+    pub(crate) fn render(
+        &self,
+        flavour: Flavour,
+        skip: Option<Skip>,
+        scope: Scope,
+    ) -> Arc<Rendered> {
+        self.window.lock().render(flavour, skip, scope)
     }
 
     pub(crate) fn look<T>(&self, look: impl FnOnce(&Window) -> T) -> T {

@@ -68,6 +68,15 @@ pub(crate) enum Object {
     Missing,
 }
 
+/// Where the objects are that a playlist names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Scope {
+    /// At the URL that is everybody's.
+    Public,
+    /// Under the session's own.
+    Session,
+}
+
 /// A stream's window.
 #[derive(Debug)]
 pub(crate) struct Window {
@@ -83,8 +92,8 @@ pub(crate) struct Window {
     cache: HashMap<CacheKey, Arc<Rendered>>,
 }
 
-/// Whether low latency, and whether a delta update of version 2.
-type CacheKey = (bool, Option<bool>);
+/// Whether low latency, whether a delta update of version 2, and where its objects are.
+type CacheKey = (bool, Option<bool>, Scope);
 
 impl Default for Window {
     fn default() -> Self {
@@ -167,7 +176,7 @@ impl Window {
                 WindowEvent::Part { .. } | WindowEvent::SegmentOpened { .. }
             );
             self.cache
-                .retain(|(low_latency, _), _| !low_latency && !whole);
+                .retain(|(low_latency, ..), _| !low_latency && !whole);
         }
         Ok(changed)
     }

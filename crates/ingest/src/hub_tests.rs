@@ -2,9 +2,11 @@
 
 use bytes::Bytes;
 use delivery::fanout::{Next, Subscriber};
-use media::{AudioCodec, AudioConfig, VideoCodec, VideoConfig};
+use media::{AudioCodec, AudioConfig, CodecConfig, Sample, TrackKind, VideoCodec, VideoConfig};
+use types::MediaTime;
 
 use super::*;
+use crate::live::SILENCE;
 
 /// x264's, high profile, 640x360.
 const AVCC: [u8; 47] = [
@@ -139,4 +141,33 @@ async fn a_revoked_publisher_is_cut_and_another_spared() {
     hub.revoke(publisher.stream, "key changed", None);
     assert!(publication.cut().is_cancelled());
     assert_eq!(publication.reason(), "key changed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_is_ended_waits_for_nobody() {
+    let hub = Hub::new(ByteCount::mib(1));
+    let id = StreamId::new();
+    let first = authorized(id);
+    let publication = hub.publish(&first).unwrap();
+    publication.packet(Packet::Config(config()));
+    let mut viewer = hub.by_id(id).unwrap().fanout().subscribe();
+    hub.end(id, "the stream was ended by its owner");
+    assert!(publication.cut().is_cancelled());
+    assert_eq!(publication.reason(), "the stream was ended by its owner");
+    drain(&mut viewer);
+    assert_eq!(viewer.next().await, Next::Closed);
+    let reports = hub.reports();
+    assert_eq!(reports.len(), 1);
+    assert_eq!(reports[0].state(), PublishState::Ended);
+    assert_eq!(reports[0].publish_id, first.publish.to_string());
+    hub.reported(&reports);
+    // Who was cut off leaves, and another broadcast begins, at once.
+    let second = hub.publish(&authorized(id)).unwrap();
+    drop(publication);
+    assert_eq!(hub.reports()[0].state(), PublishState::Live);
+    drop(second);
+    hub.end(id, "again, while it waits for its publisher");
+    assert!(hub.by_id(id).is_none());
+    hub.end(id, "there is none");
+    assert_eq!(hub.reports().len(), 1);
 }

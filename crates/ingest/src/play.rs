@@ -1,4 +1,4 @@
-//! An RTMP player: written to until it leaves or the stream ends.
+//! An RTMP player: written to until it leaves, the stream ends, or its right to it does.
 
 use delivery::{
     Batch,
@@ -6,11 +6,12 @@ use delivery::{
 };
 use rtmp::session::{Event, RequestId};
 use tokio::io::{AsyncRead, AsyncWrite};
-use types::{Secret, Slug};
+use types::Secret;
 
 use crate::{
     Error,
     connection::{Connection, Context},
+    rights::{self, Refusal, Right},
 };
 
 /// Serves a player to its end.
@@ -23,20 +24,14 @@ pub(crate) async fn run<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let name = name.expose();
-    let slug: Option<Slug> = name.split('?').next().and_then(|name| name.parse().ok());
-    let source = match slug {
-        Some(slug) => context.sources.open(&slug).await?,
-        None => None,
+    let sources = &context.sources;
+    let right = match rights::open(&sources.hub, &sources.directory, name.expose()).await {
+        Ok(right) => right,
+        Err(refusal) => return refuse(connection, request, &refusal).await,
     };
-    let Some(source) = source else {
-        metrics::counter!("streamr_unknown_plays_total", "protocol" => "rtmp").increment(1);
+    let Some(source) = sources.open(right.stream).await? else {
         return connection
-            .refuse(
-                request,
-                "NetStream.Play.StreamNotFound",
-                "no such live stream",
-            )
+            .refuse(request, "NetStream.Play.StreamNotFound", "the stream ended")
             .await;
     };
     let mut reader = source.subscribe();
@@ -44,18 +39,45 @@ where
         return Ok(());
     }
     connection.flush().await?;
-    write(connection, &mut reader).await
+    write(connection, &mut reader, right).await
+}
+
+async fn refuse<S>(
+    connection: &mut Connection<S>,
+    request: RequestId,
+    refusal: &Refusal,
+) -> Result<(), Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    if refusal.label == "unknown" {
+        metrics::counter!("streamr_unknown_plays_total", "protocol" => "rtmp").increment(1);
+    } else {
+        metrics::counter!("streamr_playback_refused_total", "protocol" => "rtmp", "reason" => refusal.label)
+            .increment(1);
+    }
+    connection
+        .refuse(request, refusal.code, &refusal.text)
+        .await
 }
 
 async fn write<S>(
     connection: &mut Connection<S>,
     reader: &mut Subscriber<Batch>,
+    mut right: Right,
 ) -> Result<(), Error>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
+    let lost = right.lost();
+    tokio::pin!(lost);
     loop {
         let next = tokio::select! {
+            why = &mut lost => {
+                metrics::counter!("streamr_viewers_cut_total", "protocol" => "rtmp").increment(1);
+                connection.session.end("NetStream.Play.Failed", why);
+                return connection.flush().await;
+            }
             next = reader.next() => next,
             received = connection.receive() => {
                 if !received? {

@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use futures::FutureExt;
+use media::FrameRate;
 use proto::coordinator::AuthorizePublishRequest;
-use rtmp::session::{Event, RequestId};
+use rtmp::{
+    amf0::Value,
+    session::{Event, RequestId},
+};
 use runtime::grpc::CALL_TIMEOUT;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::{Code, Status};
@@ -113,6 +117,18 @@ where
     connection.refuse(request, code, reason).await
 }
 
+/// What `onMetaData` says of the frame rate, if it is one.
+fn frame_rate(metadata: &Value) -> Option<FrameRate> {
+    let Some(Value::Number(said)) = metadata.get("framerate") else {
+        return None;
+    };
+    let plausible = (0.1..=1000.0).contains(said);
+    plausible.then(|| FrameRate {
+        numerator: (said * 1000.0).round() as u32,
+        denominator: 1000,
+    })
+}
+
 /// Reads the publisher until it leaves, falls silent, or must go.
 async fn read<S>(connection: &mut Connection<S>, publication: &Publication) -> Result<(), Error>
 where
@@ -123,6 +139,11 @@ where
         while let Some(event) = connection.session.poll_event() {
             match event {
                 Event::Packet(packet) => publication.packet(packet),
+                Event::Metadata(metadata) => {
+                    if let Some(rate) = frame_rate(&metadata) {
+                        publication.declare_frame_rate(rate);
+                    }
+                }
                 Event::PacketDropped { reason } => {
                     metrics::counter!("streamr_publish_packets_dropped_total").increment(1);
                     tracing::debug!(%reason, "packet dropped");

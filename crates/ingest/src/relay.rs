@@ -21,7 +21,7 @@ use proto::{
 };
 use runtime::Shutdown;
 use tokio::time::Instant;
-use types::{Secret, Slug, StreamId};
+use types::{Secret, StreamId};
 
 use crate::{
     Error,
@@ -95,21 +95,12 @@ impl PlaySources {
             .collect()
     }
 
-    /// The bytes of a live stream; `None` when there is none of this name.
-    pub(crate) async fn open(&self, slug: &Slug) -> Result<Option<Fanout<Batch>>, Error> {
-        let local = self.hub.by_slug(slug);
-        let info = self.directory.by_slug(slug);
-        let Some(id) = local
-            .as_ref()
-            .map(|live| live.id())
-            .or(info.as_ref().map(|info| info.id))
-        else {
-            return Ok(None);
-        };
+    /// The bytes of a live stream; `None` when it is not live any more.
+    pub(crate) async fn open(&self, id: StreamId) -> Result<Option<Fanout<Batch>>, Error> {
         if let Some(running) = self.relays.lock().get(&id) {
             return Ok(Some(running.clone()));
         }
-        let source = match (local, info) {
+        let source = match (self.hub.by_id(id), self.directory.by_id(id)) {
             (Some(live), _) => Source::Local(live.fanout().subscribe()),
             (None, Some(info)) => {
                 let channel = runtime::grpc::channel(&info.ingest_address, self.token.as_ref())?;

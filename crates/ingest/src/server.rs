@@ -165,11 +165,12 @@ async fn sweep(hub: Hub, grace: Duration) {
     }
 }
 
-/// Cuts publishers off whom the coordinator revokes.
+/// Cuts publishers off whom the coordinator revokes, and ends streams that it ends.
 async fn revoke(hub: Hub, directory: Directory) {
     let mut revocations = directory.revocations();
     loop {
         match revocations.recv().await {
+            Ok(revoked) if revoked.end => hub.end(revoked.stream, &revoked.reason),
             Ok(revoked) => hub.revoke(revoked.stream, &revoked.reason, revoked.except),
             Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
             Err(tokio::sync::broadcast::error::RecvError::Closed) => return,

@@ -29,6 +29,17 @@ pub struct Settings {
     pub limits: Limits,
     /// TLS of the public listener.
     pub tls: Option<Arc<ServerConfig>>,
+    /// How thumbnails are made.
+    pub thumbnails: ThumbnailSettings,
+}
+
+/// How thumbnails are made.
+#[derive(Debug, Clone)]
+pub struct ThumbnailSettings {
+    /// The program; none are made without one.
+    pub ffmpeg: Option<String>,
+    /// How many are made at once.
+    pub at_once: usize,
 }
 
 impl Settings {
@@ -49,6 +60,11 @@ impl Settings {
                 per_address: packager.max_connections_per_address,
             },
             tls: tls::server_config(&config.tls, &["h2", "http/1.1"])?,
+            thumbnails: ThumbnailSettings {
+                ffmpeg: Some(packager.ffmpeg.clone())
+                    .filter(|program| !matches!(program.as_str(), "" | "off")),
+                at_once: packager.thumbnails_at_once as usize,
+            },
         })
     }
 }

@@ -76,6 +76,7 @@ impl Edge {
             let info = self.directory.by_id(stream.id())?;
             if let Some(origin) = info
                 .origin
+                .clone()
                 .filter(|origin| origin.instance != self.instance)
             {
                 return Some(origin);
@@ -119,7 +120,7 @@ impl Edge {
             let current = self
                 .directory
                 .by_id(stream.id())
-                .and_then(|info| info.origin);
+                .and_then(|info| info.origin.clone());
             // While there is none, the old one may still be right: the lease ran out, not the packaging.
             if current.is_some_and(|current| current != *origin)
                 || self.directory.by_id(stream.id()).is_none()

@@ -2,9 +2,11 @@
 //!
 //! The *origin* subscribes to the ingest that holds a stream, cuts segments and parts, signs digests,
 //! and holds the stream's lease. The *edge* answers viewers through `delivery`, from the origin beside
-//! it or from another one's window, which it follows once however many watch. Which stream is where is
+//! it or from another one's window, which it follows once however many watch, and has ffmpeg make their
+//! thumbnails. Which stream is where is
 //! the coordinator's to say; samples come from ingest alone.
 
+mod catalog;
 mod config;
 mod edge;
 mod error;
@@ -12,6 +14,7 @@ mod grpc;
 mod origin;
 mod registry;
 mod server;
+mod thumbnails;
 mod wire;
 
 pub use config::Settings;

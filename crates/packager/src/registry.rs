@@ -2,14 +2,11 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use async_trait::async_trait;
-use delivery::{Catalog, Stream};
+use delivery::Stream;
 use parking_lot::Mutex;
-use proto::{Directory, coordinator::StreamViewers, directory::StreamInfo};
+use proto::{Directory, coordinator::StreamViewers};
 use tokio::time::Instant;
 use types::{Slug, StreamId};
-
-use crate::edge::Edge;
 
 /// How long an ended stream stays, so that its players read the end.
 const LINGER: Duration = Duration::from_secs(30);
@@ -24,26 +21,64 @@ struct Entry {
     ended: Option<Instant>,
 }
 
+type Entries = HashMap<StreamId, Entry>;
+
 /// All streams delivered here. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Registry {
-    entries: Arc<Mutex<HashMap<StreamId, Entry>>>,
+    entries: Arc<Mutex<Entries>>,
+}
+
+fn made(entries: &mut Entries, id: StreamId, slug: &Slug) -> Arc<Stream> {
+    let over = |entry: &Entry| entry.stream.is_ended() && !entry.origin && !entry.upstream;
+    if entries.get(&id).is_some_and(over) {
+        entries.remove(&id);
+    }
+    let entry = entries.entry(id).or_insert_with(|| Entry {
+        stream: Stream::new(id, slug.clone()),
+        origin: false,
+        upstream: false,
+        ended: None,
+    });
+    Arc::clone(&entry.stream)
 }
 
 impl Registry {
     /// The stream, made if it isn't there; one that ended is another broadcast's.
     pub(crate) fn stream(&self, id: StreamId, slug: &Slug) -> Arc<Stream> {
+        made(&mut self.entries.lock(), id, slug)
+    }
+
+    /// The stream of this name that is live, or ended a moment ago: its players are to read that. Who may
+    /// watch it is what the directory says now, or said last.
+    pub(crate) fn playable(&self, directory: &Directory, slug: &Slug) -> Option<Arc<Stream>> {
         let mut entries = self.entries.lock();
-        entries.retain(|known, entry| {
-            *known != id || !entry.stream.is_ended() || entry.origin || entry.upstream
-        });
-        let entry = entries.entry(id).or_insert_with(|| Entry {
-            stream: Stream::new(id, slug.clone()),
-            origin: false,
-            upstream: false,
-            ended: None,
-        });
-        Arc::clone(&entry.stream)
+        // Read under the lock, so that whoever writes last has read last.
+        let Some(info) = directory.by_slug(slug) else {
+            let ended = entries.values().find(|entry| entry.stream.slug() == slug);
+            return ended.map(|entry| Arc::clone(&entry.stream));
+        };
+        let stream = made(&mut entries, info.id, slug);
+        stream.set_restricted(info.restricted);
+        Some(stream)
+    }
+
+    /// Lets every stream know who may watch it.
+    pub(crate) fn refresh_rights(&self, directory: &Directory) {
+        for entry in self.entries.lock().values() {
+            if let Some(info) = directory.by_id(entry.stream.id()) {
+                entry.stream.set_restricted(info.restricted);
+            }
+        }
+    }
+
+    /// All streams.
+    pub(crate) fn streams(&self) -> Vec<Arc<Stream>> {
+        let entries = self.entries.lock();
+        entries
+            .values()
+            .map(|entry| Arc::clone(&entry.stream))
+            .collect()
     }
 
     /// Says whether an origin here feeds the stream.
@@ -77,23 +112,9 @@ impl Registry {
             .map(|entry| Arc::clone(&entry.stream))
     }
 
-    fn by_slug(&self, slug: &Slug) -> Option<Arc<Stream>> {
-        let entries = self.entries.lock();
-        entries
-            .values()
-            .find(|entry| entry.stream.slug() == slug)
-            .map(|entry| Arc::clone(&entry.stream))
-    }
-
     /// Viewers of each stream.
     pub(crate) fn viewers(&self) -> Vec<StreamViewers> {
-        let streams: Vec<_> = self
-            .entries
-            .lock()
-            .values()
-            .map(|entry| Arc::clone(&entry.stream))
-            .collect();
-        streams
+        self.streams()
             .iter()
             .map(|stream| StreamViewers {
                 stream_id: stream.id().to_string(),
@@ -111,25 +132,5 @@ impl Registry {
             }
             entry.ended.get_or_insert_with(Instant::now).elapsed() < LINGER
         });
-    }
-}
-
-/// What viewers can ask an edge for: every live stream, wherever it is packaged.
-pub(crate) struct LiveStreams {
-    pub(crate) registry: Registry,
-    pub(crate) directory: Directory,
-    pub(crate) edge: Edge,
-}
-
-#[async_trait]
-impl Catalog for LiveStreams {
-    async fn stream(&self, slug: &Slug) -> Option<Arc<Stream>> {
-        let Some(StreamInfo { id, .. }) = self.directory.by_slug(slug) else {
-            // Ended a moment ago: its players are to read that.
-            return self.registry.by_slug(slug);
-        };
-        let stream = self.registry.stream(id, slug);
-        self.edge.follow(&stream);
-        Some(stream)
     }
 }

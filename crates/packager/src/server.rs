@@ -23,10 +23,12 @@ use types::InstanceId;
 
 use crate::{
     Error, Settings,
+    catalog::{LiveStreams, keep_rights},
     edge::Edge,
     grpc::OriginService,
     origin::{Lessee, Origin, Shared},
-    registry::{LiveStreams, Registry},
+    registry::Registry,
+    thumbnails::Thumbnails,
 };
 
 /// Connections of services; they are ours.
@@ -144,10 +146,12 @@ impl Server {
         shutdown.spawn_until_cancelled(sweep(registry.clone()));
         match public {
             Some(public) => {
+                shutdown.spawn_until_cancelled(keep_rights(registry.clone(), directory.clone()));
                 let catalog = Arc::new(LiveStreams {
                     registry,
                     directory,
                     edge,
+                    thumbnails: Thumbnails::new(settings.thumbnails, shutdown.clone()),
                 });
                 public
                     .serve(delivery::routes(catalog), shutdown.clone())

@@ -1,36 +1,31 @@
-//! What a service knows of the streams there are: the coordinator's `Watch`, followed for as long as the
-//! service lives. While the coordinator is away, what was known last goes on being true.
+//! What a service knows of the streams there are and of who may watch them: the coordinator's `Watch`,
+//! followed for as long as the service lives. While the coordinator is away, what was known last goes on
+//! being true.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+mod follow;
+mod revoked;
+mod state;
 
+use std::sync::Arc;
+
+use auth::KeySet;
 use parking_lot::RwLock;
-use runtime::{backoff::Backoff, grpc::ServiceChannel};
-use tokio::{
-    sync::{broadcast, watch},
-    time::Instant,
-};
-use types::{Epoch, InstanceId, PublishId, Slug, StreamId};
+use runtime::grpc::ServiceChannel;
+use tokio::sync::{broadcast, watch};
+use types::{Epoch, Flag, InstanceId, PublishId, SessionId, Slug, StreamId};
 
 use crate::{
     ConvertError,
     convert::field,
-    coordinator::{
-        StreamInfo as WireInfo, WatchRequest, WatchResponse, coordinator_client::CoordinatorClient,
-        watch_response::Event,
-    },
+    coordinator::{StreamInfo as WireInfo, coordinator_client::CoordinatorClient},
 };
+use state::State;
 
 /// The channel to the coordinator.
 pub type Coordinator = CoordinatorClient<ServiceChannel>;
 
 /// Revocations that a listener may lag behind.
 const REVOCATIONS: usize = 64;
-/// How long a stream is believed live that a new snapshot does not name.
-const BELIEF: Duration = Duration::from_secs(10);
 
 /// Who packages a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +49,8 @@ pub struct StreamInfo {
     pub ingest_address: String,
     /// Who packages it, if somebody does.
     pub origin: Option<Origin>,
+    /// Played with a playback token only.
+    pub restricted: bool,
 }
 
 /// Publishers to be cut off.
@@ -65,14 +62,14 @@ pub struct Revocation {
     pub reason: String,
     /// But not this one.
     pub except: Option<PublishId>,
+    /// The stream ends at once, whoever publishes.
+    pub end: bool,
 }
 
-type Streams = HashMap<StreamId, StreamInfo>;
-
-/// The live streams, kept current. Cheap to clone.
+/// The live streams and who may watch, kept current. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Directory {
-    streams: Arc<RwLock<Streams>>,
+    state: Arc<RwLock<State>>,
     version: watch::Sender<u64>,
     revocations: broadcast::Sender<Revocation>,
 }
@@ -80,7 +77,7 @@ pub struct Directory {
 impl Default for Directory {
     fn default() -> Self {
         Self {
-            streams: Arc::default(),
+            state: Arc::default(),
             version: watch::Sender::new(0),
             revocations: broadcast::Sender::new(REVOCATIONS),
         }
@@ -105,31 +102,49 @@ impl TryFrom<WireInfo> for StreamInfo {
             slug: field(&info.slug, "slug")?,
             ingest_address: info.ingest_address,
             origin,
+            restricted: info.restricted,
         })
     }
 }
 
 impl Directory {
     /// The live stream with this id.
-    pub fn by_id(&self, id: StreamId) -> Option<StreamInfo> {
-        self.streams.read().get(&id).cloned()
+    pub fn by_id(&self, id: StreamId) -> Option<Arc<StreamInfo>> {
+        self.state.read().by_id(id).cloned()
     }
 
     /// The live stream with this name.
-    pub fn by_slug(&self, slug: &Slug) -> Option<StreamInfo> {
-        self.streams
-            .read()
-            .values()
-            .find(|info| info.slug == *slug)
-            .cloned()
+    pub fn by_slug(&self, slug: &Slug) -> Option<Arc<StreamInfo>> {
+        self.state.read().by_slug(slug).cloned()
     }
 
     /// All live streams.
-    pub fn all(&self) -> Vec<StreamInfo> {
-        self.streams.read().values().cloned().collect()
+    pub fn all(&self) -> Vec<Arc<StreamInfo>> {
+        self.state.read().all().cloned().collect()
     }
 
-    /// Changes whenever a stream does.
+    /// What playback tokens are verified with; empty until the coordinator said it.
+    pub fn playback_keys(&self) -> Arc<KeySet> {
+        Arc::clone(&self.state.read().keys)
+    }
+
+    /// Whether a feature is on: unless the coordinator named it off.
+    pub fn flag(&self, flag: Flag) -> bool {
+        !self.state.read().off.contains(&flag)
+    }
+
+    /// Whether what this session opened is to be closed, and its token opens nothing more.
+    pub fn is_revoked(&self, session: SessionId) -> bool {
+        self.state.read().revoked.contains(session)
+    }
+
+    /// Changes whenever somebody may have lost the right to watch this stream: it became restricted, a
+    /// session was revoked, a flag was switched. Ends with the stream. `None`: it isn't live.
+    pub fn access(&self, id: StreamId) -> Option<watch::Receiver<u64>> {
+        self.state.read().access(id)
+    }
+
+    /// Changes whenever anything does.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.version.subscribe()
     }
@@ -137,120 +152,5 @@ impl Directory {
     /// Publishers to be cut off, from now on.
     pub fn revocations(&self) -> broadcast::Receiver<Revocation> {
         self.revocations.subscribe()
-    }
-
-    /// Follows the coordinator, forever. `connected` is told whether it is there.
-    pub async fn follow(
-        self,
-        coordinator: Coordinator,
-        instance: InstanceId,
-        connected: impl Fn(Result<(), String>),
-    ) {
-        let mut backoff = Backoff::internal();
-        loop {
-            match self
-                .follow_once(coordinator.clone(), instance, &connected, &mut backoff)
-                .await
-            {
-                Ok(()) => connected(Err("the coordinator closed the connection".to_owned())),
-                Err(status) => connected(Err(format!(
-                    "the coordinator can't be reached: {}",
-                    status.message()
-                ))),
-            }
-            backoff.wait().await;
-        }
-    }
-
-    async fn follow_once(
-        &self,
-        mut coordinator: Coordinator,
-        instance: InstanceId,
-        connected: &impl Fn(Result<(), String>),
-        backoff: &mut Backoff,
-    ) -> Result<(), tonic::Status> {
-        let request = WatchRequest {
-            instance_id: instance.to_string(),
-        };
-        let mut events = coordinator.watch(request).await?.into_inner();
-        let mut snapshot = Some(Streams::new());
-        let mut stale = Stale::default();
-        loop {
-            let message = tokio::select! {
-                message = events.message() => message?,
-                () = stale.due() => {
-                    self.streams.write().retain(|id, _| !stale.streams.contains(id));
-                    stale = Stale::default();
-                    self.version.send_modify(|version| *version += 1);
-                    continue;
-                }
-            };
-            let Some(WatchResponse { event }) = message else {
-                return Ok(());
-            };
-            match event {
-                Some(Event::Stream(info)) => {
-                    let info = StreamInfo::try_from(info)?;
-                    stale.streams.remove(&info.id);
-                    match &mut snapshot {
-                        Some(snapshot) => drop(snapshot.insert(info.id, info)),
-                        None => drop(self.streams.write().insert(info.id, info)),
-                    }
-                }
-                Some(Event::SnapshotEnd(_)) => {
-                    if let Some(snapshot) = snapshot.take() {
-                        let mut streams = self.streams.write();
-                        let missing = streams
-                            .keys()
-                            .filter(|id| !snapshot.contains_key(id))
-                            .copied();
-                        stale = Stale::new(missing.collect());
-                        streams.extend(snapshot);
-                    }
-                    backoff.reset();
-                    connected(Ok(()));
-                }
-                Some(Event::Gone(gone)) => {
-                    let id: StreamId = field(&gone.stream_id, "stream_id")?;
-                    self.streams.write().remove(&id);
-                }
-                Some(Event::PublishRevoked(revoked)) => {
-                    let revocation = Revocation {
-                        stream: field(&revoked.stream_id, "stream_id")?,
-                        reason: revoked.reason,
-                        except: revoked.except_publish_id.parse().ok(),
-                    };
-                    // Nobody listens in services without publishers.
-                    let _ = self.revocations.send(revocation);
-                }
-                None => {}
-            }
-            if snapshot.is_none() {
-                self.version.send_modify(|version| *version += 1);
-            }
-        }
-    }
-}
-
-/// Streams that a snapshot did not name. A coordinator that restarted hears of live streams within
-/// seconds: until then they are believed to go on.
-#[derive(Default)]
-struct Stale {
-    streams: HashSet<StreamId>,
-    until: Option<Instant>,
-}
-
-impl Stale {
-    fn new(streams: HashSet<StreamId>) -> Self {
-        let until = (!streams.is_empty()).then(|| Instant::now() + BELIEF);
-        Self { streams, until }
-    }
-
-    /// Waits until they are believed no longer; forever when there are none.
-    async fn due(&self) {
-        match self.until {
-            Some(until) => tokio::time::sleep_until(until).await,
-            None => std::future::pending().await,
-        }
     }
 }

@@ -83,6 +83,26 @@ id_newtype!(
     /// A fact on the event bus.
     EventId
 );
+id_newtype!(
+    /// A person with an account.
+    UserId
+);
+id_newtype!(
+    /// One log-in of a user on one device: the family of refresh tokens that follow from it.
+    LoginId
+);
+id_newtype!(
+    /// A share link: lets who holds it watch a stream that isn't public.
+    ShareLinkId
+);
+id_newtype!(
+    /// An invitation to make an account.
+    InvitationId
+);
+id_newtype!(
+    /// An entry of the audit log.
+    AuditId
+);
 
 #[cfg(test)]
 mod tests {

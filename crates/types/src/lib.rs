@@ -3,6 +3,7 @@
 //! Owns newtypes that make a swapped id or a wrong unit a compile error. Knows
 //! nothing of protocols, storage or services, and imports no crate of ours.
 
+mod access;
 mod id;
 mod secret;
 mod slug;
@@ -10,7 +11,14 @@ mod state;
 mod time;
 mod unit;
 
-pub use id::{EventId, InstanceId, ParseIdError, PublishId, SessionId, StreamId};
+pub use access::{
+    Flag, ParseFlagError, ParseRegistrationError, ParseRoleError, ParseVisibilityError,
+    Registration, Role, Visibility,
+};
+pub use id::{
+    AuditId, EventId, InstanceId, InvitationId, LoginId, ParseIdError, PublishId, SessionId,
+    ShareLinkId, StreamId, UserId,
+};
 pub use secret::Secret;
 pub use slug::{ParseSlugError, Slug};
 pub use state::{InvalidTransition, ParseStateError, StreamState};

@@ -13,6 +13,7 @@ const LAYERS: &[(&str, u8)] = &[
     // words
     ("types", 0),
     // pure
+    ("auth", 1),
     ("media", 1),
     ("flv", 1),
     ("rtmp", 1),

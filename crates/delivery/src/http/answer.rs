@@ -1,19 +1,26 @@
 //! Answers: content types, cache headers, ranges, compression.
 
+use std::borrow::Cow;
+
 use axum::{
     body::Body,
     http::{HeaderMap, HeaderValue, StatusCode, header},
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use bytes::Bytes;
 
-use crate::rendered::Rendered;
+use super::range::{Range, range};
+use crate::{Thumbnail, rendered::Rendered, window::Scope};
 
 /// Bytes behind such a URL never change: caches may keep them forever.
 const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+/// The same for the viewer's own cache.
+const PRIVATE_FOREVER: HeaderValue =
+    HeaderValue::from_static("private, max-age=31536000, immutable");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const PLAYLIST: HeaderValue = HeaderValue::from_static("application/vnd.apple.mpegurl");
 const MP4: HeaderValue = HeaderValue::from_static("video/mp4");
+const WEBP: HeaderValue = HeaderValue::from_static("image/webp");
 
 fn response(
     status: StatusCode,
@@ -27,24 +34,44 @@ fn response(
 }
 
 /// An error, as plain text; never cached.
-pub(super) fn refuse(status: StatusCode, reason: &'static str) -> Response {
-    let headers = [
-        (
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("text/plain; charset=utf-8"),
-        ),
-        (header::CACHE_CONTROL, NO_STORE),
-    ];
-    response(status, Body::from(reason), headers)
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: StatusCode,
+    reason: Cow<'static, str>,
+}
+
+/// Refuses, saying why and what to do.
+pub(super) fn refuse(status: StatusCode, reason: impl Into<Cow<'static, str>>) -> Refusal {
+    let reason = reason.into();
+    Refusal { status, reason }
 }
 
 /// Later: the client may ask again after a second.
-pub(super) fn later(reason: &'static str) -> Response {
-    let mut response = refuse(StatusCode::SERVICE_UNAVAILABLE, reason);
-    response
-        .headers_mut()
-        .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-    response
+pub(super) fn later(reason: &'static str) -> Refusal {
+    refuse(StatusCode::SERVICE_UNAVAILABLE, reason)
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let headers = [
+            (
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("text/plain; charset=utf-8"),
+            ),
+            (header::CACHE_CONTROL, NO_STORE),
+        ];
+        let body = match self.reason {
+            Cow::Borrowed(text) => Body::from(text),
+            Cow::Owned(text) => Body::from(text),
+        };
+        let mut response = response(self.status, body, headers);
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
 }
 
 /// A text that is made for this request.
@@ -65,10 +92,14 @@ pub(super) fn multivariant(playlist: String) -> Response {
 }
 
 /// A media playlist, compressed for who takes that.
-pub(super) fn playlist(rendered: &Rendered, request: &HeaderMap) -> Response {
+pub(super) fn playlist(rendered: &Rendered, request: &HeaderMap, scope: Scope) -> Response {
+    let caching = HeaderValue::from_static(match scope {
+        Scope::Public => "no-cache",
+        Scope::Session => "private, no-cache",
+    });
     let headers = [
         (header::CONTENT_TYPE, PLAYLIST),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        (header::CACHE_CONTROL, caching),
         (header::VARY, HeaderValue::from_static("accept-encoding")),
     ];
     let zipped = if accepts_gzip(request) {
@@ -100,10 +131,14 @@ fn accepts_gzip(request: &HeaderMap) -> bool {
 }
 
 /// A segment, part or initialization segment; or the range asked for (RFC 9110 §14).
-pub(super) fn media(data: &Bytes, request: &HeaderMap) -> Response {
+pub(super) fn media(data: &Bytes, request: &HeaderMap, scope: Scope) -> Response {
+    let caching = match scope {
+        Scope::Public => FOREVER,
+        Scope::Session => PRIVATE_FOREVER,
+    };
     let headers = [
         (header::CONTENT_TYPE, MP4),
-        (header::CACHE_CONTROL, FOREVER),
+        (header::CACHE_CONTROL, caching),
         (header::ACCEPT_RANGES, HeaderValue::from_static("bytes")),
     ];
     match range(request, data.len()) {
@@ -121,7 +156,8 @@ pub(super) fn media(data: &Bytes, request: &HeaderMap) -> Response {
             response
         }
         Range::Unsatisfiable => {
-            let mut response = refuse(StatusCode::RANGE_NOT_SATISFIABLE, "no such range");
+            let mut response =
+                refuse(StatusCode::RANGE_NOT_SATISFIABLE, "no such range").into_response();
             if let Ok(value) = HeaderValue::try_from(format!("bytes */{}", data.len())) {
                 response.headers_mut().insert(header::CONTENT_RANGE, value);
             }
@@ -130,106 +166,35 @@ pub(super) fn media(data: &Bytes, request: &HeaderMap) -> Response {
     }
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum Range {
-    Whole,
-    Part { first: usize, last: usize },
-    Unsatisfiable,
-}
-
-/// The one range asked for. What isn't a single byte range may be ignored (RFC 9110 §14.2), and is.
-fn range(request: &HeaderMap, length: usize) -> Range {
-    let asked = request
-        .get(header::RANGE)
-        .and_then(|value| value.to_str().ok());
-    let Some((first, last)) = asked
-        .and_then(|text| text.strip_prefix("bytes="))
-        .and_then(|set| set.split_once('-'))
-    else {
-        return Range::Whole;
+/// A picture, or that the client has it.
+pub(super) fn picture(picture: &Thumbnail, request: &HeaderMap, scope: Scope) -> Response {
+    let caching = HeaderValue::from_static(match scope {
+        Scope::Public => "public, max-age=10",
+        Scope::Session => "private, max-age=10",
+    });
+    let known = request
+        .get(header::IF_NONE_MATCH)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|tags| tags.split(',').any(|tag| tag.trim() == picture.etag));
+    let (status, body) = if known {
+        (StatusCode::NOT_MODIFIED, Body::empty())
+    } else {
+        (StatusCode::OK, Body::from(picture.webp.clone()))
     };
-    let (first, last): (Option<usize>, Option<usize>) = match (first.trim(), last.trim()) {
-        ("", "") => return Range::Whole,
-        ("", suffix) => match suffix.parse::<usize>() {
-            Ok(0) => return Range::Unsatisfiable,
-            Ok(suffix) => (
-                Some(length.saturating_sub(suffix)),
-                Some(length.saturating_sub(1)),
-            ),
-            Err(_) => return Range::Whole,
-        },
-        (first, "") => (first.parse().ok(), Some(length.saturating_sub(1))),
-        (first, last) => (first.parse().ok(), last.parse().ok()),
-    };
-    match (first, last) {
-        (Some(first), Some(last)) if first > last => {
-            if first >= length {
-                Range::Unsatisfiable
-            } else {
-                Range::Whole
-            }
-        }
-        (Some(first), Some(_)) if first >= length => Range::Unsatisfiable,
-        (Some(first), Some(last)) => Range::Part {
-            first,
-            last: last.min(length - 1),
-        },
-        _ => Range::Whole,
+    let mut response = response(status, body, [(header::CACHE_CONTROL, caching)]);
+    let headers = response.headers_mut();
+    if !known {
+        headers.insert(header::CONTENT_TYPE, WEBP);
     }
+    if let Ok(etag) = HeaderValue::try_from(picture.etag.as_str()) {
+        headers.insert(header::ETAG, etag);
+    }
+    response
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn asked(range_header: &str) -> Range {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::RANGE, HeaderValue::try_from(range_header).unwrap());
-        range(&headers, 100)
-    }
-
-    #[test]
-    fn ranges_are_answered_as_rfc_9110_wants() {
-        assert_eq!(asked("bytes=0-9"), Range::Part { first: 0, last: 9 });
-        assert_eq!(
-            asked("bytes=90-"),
-            Range::Part {
-                first: 90,
-                last: 99
-            }
-        );
-        assert_eq!(
-            asked("bytes=-10"),
-            Range::Part {
-                first: 90,
-                last: 99
-            }
-        );
-        assert_eq!(asked("bytes=-1000"), Range::Part { first: 0, last: 99 });
-        assert_eq!(
-            asked("bytes=50-1000"),
-            Range::Part {
-                first: 50,
-                last: 99
-            }
-        );
-        for unsatisfiable in ["bytes=100-", "bytes=100-200", "bytes=-0"] {
-            assert_eq!(
-                asked(unsatisfiable),
-                Range::Unsatisfiable,
-                "{unsatisfiable}"
-            );
-        }
-        for ignored in [
-            "bytes=5-2",
-            "bytes=0-1,5-6",
-            "lines=1-2",
-            "bytes=-",
-            "bytes=x-y",
-        ] {
-            assert_eq!(asked(ignored), Range::Whole, "{ignored}");
-        }
-    }
 
     #[test]
     fn compression_is_for_who_asks_for_it() {

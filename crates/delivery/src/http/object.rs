@@ -1,17 +1,24 @@
 //! Segments, parts, initialization segments and digests.
 
-use std::time::Duration;
-
 use axum::{
     extract::{Path, Query, State},
     http::{HeaderMap, HeaderValue, StatusCode},
     response::Response,
 };
+use bytes::Bytes;
 use serde::Deserialize;
 use types::{Epoch, Msn, PartIndex};
 
-use super::{Name, Source, answer, find};
-use crate::{digest::DigestResource, window::Object};
+use super::{
+    Name, Source,
+    answer::{self, Refusal},
+    rights,
+};
+use crate::{
+    Stream,
+    digest::DigestResource,
+    window::{Object, Scope},
+};
 
 /// An object's name, as playlists write it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,29 +54,57 @@ fn parse(name: &str) -> Option<Named> {
     }
 }
 
-/// One of an epoch's objects. A part that was announced by a preload hint is waited for.
+/// One of an epoch's objects, at everybody's URL.
 pub(super) async fn object(
     State(catalog): Source,
     Path((stream, epoch, name)): Path<(String, String, String)>,
     headers: HeaderMap,
-) -> Response {
-    let (Some(epoch), Some(named)) = (number(&epoch).map(Epoch::new), parse(&name)) else {
-        return answer::refuse(StatusCode::NOT_FOUND, "no such object");
-    };
-    let stream = match find(&catalog, &stream).await {
-        Ok(stream) => stream,
-        Err(refusal) => return refusal,
-    };
-    let target = stream.look(|window| window.epoch().map_or(2, |info| info.target_duration));
-    let patience = Duration::from_secs(u64::from(target) * 3);
-    let found = stream.object(patience, |window| match named {
-        Named::Init(generation) => window.init(epoch, generation),
-        Named::Segment(msn) => window.segment(epoch, msn),
-        Named::Part(msn, part) => window.part(epoch, msn, part),
-    });
-    match found.await {
-        Object::Found(data) => answer::media(&data, &headers),
-        _ => answer::refuse(StatusCode::NOT_FOUND, "no such object, or not any more"),
+) -> Result<Response, Refusal> {
+    let wanted = Wanted::parse(&epoch, &name)?;
+    let stream = rights::public(&catalog, &stream)?;
+    let found = wanted.find(&stream).await;
+    rights::still_public(&stream)?;
+    Ok(answer::media(&found?, &headers, Scope::Public))
+}
+
+/// One of an epoch's objects, at a session's URL. It stays there when the stream becomes public.
+pub(super) async fn object_in_session(
+    State(catalog): Source,
+    Path((stream, session, epoch, name)): Path<(String, String, String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let wanted = Wanted::parse(&epoch, &name)?;
+    let inside = rights::enter(&catalog, &stream, &session)?;
+    let found = wanted.find(&inside.stream).await;
+    inside.check()?;
+    Ok(answer::media(&found?, &headers, Scope::Session))
+}
+
+struct Wanted(Epoch, Named);
+
+impl Wanted {
+    fn parse(epoch: &str, name: &str) -> Result<Self, Refusal> {
+        let wanted = number(epoch).map(Epoch::new).zip(parse(name));
+        wanted
+            .map(|(epoch, named)| Self(epoch, named))
+            .ok_or_else(|| answer::refuse(StatusCode::NOT_FOUND, "no such object"))
+    }
+
+    /// Its bytes. A part that was announced by a preload hint is waited for.
+    async fn find(&self, stream: &Stream) -> Result<Bytes, Refusal> {
+        let Self(epoch, named) = *self;
+        let found = stream.object(stream.patience(), |window| match named {
+            Named::Init(generation) => window.init(epoch, generation),
+            Named::Segment(msn) => window.segment(epoch, msn),
+            Named::Part(msn, part) => window.part(epoch, msn, part),
+        });
+        match found.await {
+            Object::Found(data) => Ok(data),
+            _ => Err(answer::refuse(
+                StatusCode::NOT_FOUND,
+                "no such object, or not any more",
+            )),
+        }
     }
 }
 
@@ -83,21 +118,37 @@ pub(super) async fn digests(
     State(catalog): Source,
     Path(name): Name,
     Query(query): Query<After>,
-) -> Response {
-    let after = match query.after.as_deref().map(number) {
-        None => None,
-        Some(Some(msn)) => Some(Msn::new(msn)),
-        Some(None) => {
-            return answer::refuse(
+) -> Result<Response, Refusal> {
+    let after = query.after()?;
+    let stream = rights::public(&catalog, &name)?;
+    Ok(list(&stream, after))
+}
+
+/// The same inside a session.
+pub(super) async fn digests_in_session(
+    State(catalog): Source,
+    Path((name, session)): Path<(String, String)>,
+    Query(query): Query<After>,
+) -> Result<Response, Refusal> {
+    let after = query.after()?;
+    let inside = rights::enter(&catalog, &name, &session)?;
+    Ok(list(&inside.stream, after))
+}
+
+impl After {
+    fn after(&self) -> Result<Option<Msn>, Refusal> {
+        match self.after.as_deref().map(number) {
+            None => Ok(None),
+            Some(Some(msn)) => Ok(Some(Msn::new(msn))),
+            Some(None) => Err(answer::refuse(
                 StatusCode::BAD_REQUEST,
                 "after must be a media sequence number",
-            );
+            )),
         }
-    };
-    let stream = match find(&catalog, &name).await {
-        Ok(stream) => stream,
-        Err(refusal) => return refusal,
-    };
+    }
+}
+
+fn list(stream: &Stream, after: Option<Msn>) -> Response {
     let digests: Vec<DigestResource> = stream
         .digests(after)
         .iter()

@@ -5,21 +5,32 @@ use std::sync::Arc;
 use hls::{Flavour, RenderOptions, Skip};
 use types::{Epoch, Msn, PartIndex};
 
-use super::{Object, Window};
-use crate::{SegmentDigest, WindowEvent, rendered::Rendered};
+use super::{Object, Scope, Window};
+use crate::{Keyframe, SegmentDigest, WindowEvent, rendered::Rendered};
 
 impl Window {
     /// The playlist, rendered once for all who ask.
-    pub(crate) fn render(&mut self, flavour: Flavour, skip: Option<Skip>) -> Arc<Rendered> {
+    pub(crate) fn render(
+        &mut self,
+        flavour: Flavour,
+        skip: Option<Skip>,
+        scope: Scope,
+    ) -> Arc<Rendered> {
         let key = (
             flavour == Flavour::LowLatency,
             skip.map(|skip| skip == Skip::V2),
+            scope,
         );
         let playlist = &self.playlist;
         let rendered = self.cache.entry(key).or_insert_with(|| {
             let options = RenderOptions {
+                flavour,
                 skip,
-                ..RenderOptions::new(flavour)
+                prefix: match scope {
+                    Scope::Public => RenderOptions::SESSION_PREFIX,
+                    // The same text for every session.
+                    Scope::Session => "",
+                },
             };
             Arc::new(Rendered::new(playlist.render(&options)))
         });
@@ -75,6 +86,25 @@ impl Window {
         } else {
             Object::Missing
         }
+    }
+
+    /// What a picture of the newest segment can be made from.
+    pub(crate) fn keyframe(&self) -> Option<Keyframe> {
+        self.epoch.as_ref()?.resolution?;
+        let newest = self
+            .playlist
+            .segments
+            .iter()
+            .rev()
+            .find(|segment| segment.independent && !segment.parts.is_empty())?;
+        let Object::Found(init) = self.init(newest.epoch, newest.init) else {
+            return None;
+        };
+        Some(Keyframe {
+            at: (newest.epoch, newest.msn),
+            init,
+            fragment: self.media.get(&newest.msn)?.parts.first()?.clone(),
+        })
     }
 
     /// Digests of segments after `after`, in order.

@@ -55,7 +55,7 @@ fn window(events: impl IntoIterator<Item = WindowEvent>) -> Window {
 }
 
 fn text(window: &mut Window, flavour: Flavour) -> String {
-    String::from_utf8(window.render(flavour, None).plain().to_vec()).unwrap()
+    String::from_utf8(window.render(flavour, None, Scope::Public).plain().to_vec()).unwrap()
 }
 
 #[test]

@@ -86,7 +86,7 @@ impl Origin {
         }
     }
 
-    fn start(&self, info: StreamInfo) {
+    fn start(&self, info: Arc<StreamInfo>) {
         let (origin, id) = (self.clone(), info.id);
         self.shared.shutdown.spawn(async move {
             origin.package(&info).await;
