@@ -1,30 +1,38 @@
 /** The log's actions in words. */
 
 const WORDS: Record<string, string> = {
+  'setup.completed': 'Set up',
+  'user.registered': 'Account made',
+  'user.deleted': 'Account deleted',
+  'user.banned': 'User banned',
+  'user.unbanned': 'Ban lifted',
+  'role.changed': 'Role changed',
   'login.succeeded': 'Logged in',
   'login.failed': 'Login failed: wrong password or code',
   'login.refused': 'Login refused',
+  'login.reused': 'Login ended: an old cookie was used',
+  'login.ended': 'Logged out another device',
   logout: 'Logged out',
+  'logout.everywhere': 'Logged out everywhere',
   'password.changed': 'Password changed',
+  'password.forgotten': 'Reset link asked for',
+  'password.link': 'Reset link made',
   'password.reset': 'Password reset by link',
   'totp.enabled': 'Second step turned on',
   'totp.disabled': 'Second step turned off',
-  'key.changed': 'New key made',
-  'role.changed': 'Role changed',
-  'user.banned': 'User banned',
-  'user.unbanned': 'Ban lifted',
-  'user.deleted': 'Account deleted',
-  'stream.created': 'Stream created',
+  'stream.created': 'Stream made',
   'stream.deleted': 'Stream deleted',
   'stream.ended': 'Stream ended',
+  'stream.moved': 'Stream moved on',
+  'key.changed': 'New key made',
   'visibility.changed': 'Visibility changed',
-  'link.created': 'Share link created',
-  'link.revoked': 'Share link revoked',
+  'link.created': 'Share link made',
+  'link.revoked': 'Share link withdrawn',
   'session.revoked': 'Viewer cut off',
-  'flag.changed': 'Flag switched',
+  'invitation.created': 'Invitation made',
+  'invitation.withdrawn': 'Invitation withdrawn',
   'setting.changed': 'Setting changed',
-  'invitation.created': 'Invitation created',
-  'setup.completed': 'Set up',
+  'flag.changed': 'Flag switched',
 };
 
 export const ACTIONS = Object.keys(WORDS);
@@ -41,4 +49,14 @@ export function detailWords(detail: unknown): string {
     .filter(([, value]) => value !== null && typeof value !== 'object')
     .map(([name, value]) => `${name.replaceAll('_', ' ')} ${String(value)}`)
     .join(', ');
+}
+
+/** `stream 01a1fec0`: what was acted upon. Ids are cut to what tells them apart. */
+export function subjectWords(subject: string | null | undefined): string {
+  if (!subject) return '';
+  const [kind = '', ...rest] = subject.split('/');
+  const name = rest.join('/');
+  if (name === '') return subject;
+  const id = /^[0-9a-f]{8}-[0-9a-f-]{27}$/.test(name);
+  return `${kind} ${id ? `…${name.slice(-8)}` : name}`;
 }

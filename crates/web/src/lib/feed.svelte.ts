@@ -139,7 +139,7 @@ export class StreamFeed {
   }
 
   async #hear(signal: AbortSignal): Promise<void> {
-    const address = fill('/streams/{s}/events', { s: this.#name });
+    const address = fill('/streams/{stream}/events', { stream: this.#name });
     const ask = { share: this.#options.share };
     try {
       const answer = await request('GET', address, ask, 'text/event-stream', signal);

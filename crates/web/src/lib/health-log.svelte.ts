@@ -30,7 +30,7 @@ export class HealthLog {
       const { samples, now } = await healthHistory(stream, signal);
       const heard = this.samples;
       const past = samples.map(toSample);
-      this.samples = heard.reduce(append, past);
+      this.samples = heard.reduce<Sample[]>(append, past);
       if (heard.length === 0) this.now = now ?? undefined;
     } catch {
       // the graphs then begin with what is told

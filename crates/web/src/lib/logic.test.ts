@@ -19,6 +19,7 @@ describe('addresses', () => {
     expect(route('/watch/%E0%A4%A')).toEqual({ page: 'nowhere' });
     expect(route('/streams')).toEqual({ page: 'streams' });
     expect(route('/streams/my%20show/live')).toEqual({ page: 'studio', stream: 'my show', tab: 'live' });
+    expect(route('/streams/main')).toEqual({ page: 'studio', stream: 'main', tab: 'live' });
     expect(route('/streams/main/else')).toEqual({ page: 'nowhere' });
     expect(route('/admin')).toEqual({ page: 'admin', section: 'users' });
     expect(route('/admin/audit')).toEqual({ page: 'admin', section: 'audit' });

@@ -37,7 +37,7 @@ export function route(path: string): Place {
   const [first, second, third] = parts;
   if (first === undefined) return { page: 'front' };
   if (first === 'watch' && second && parts.length === 2) return { page: 'watch', stream: second };
-  if (first === 'streams' && second && parts.length === 3) return studio(second, third);
+  if (first === 'streams' && second && parts.length <= 3) return studio(second, third ?? 'live');
   if (first === 'admin' && parts.length <= 2) {
     const section = second === undefined ? 'users' : among(ADMIN_SECTIONS, second);
     return section ? { page: 'admin', section } : { page: 'nowhere' };

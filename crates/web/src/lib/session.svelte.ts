@@ -1,7 +1,8 @@
 /** Who is logged in. The token lives in memory only; a cookie that scripts can't read renews it. */
 
 import { ApiError, asApiError } from './api/error';
-import { call, useLogin } from './api/http';
+import { call } from './api/call';
+import { useLogin } from './api/http';
 import type { LoginAnswer, User } from './api/types';
 import { keep, recall } from './theme';
 import { inTurn } from './turns';
@@ -70,7 +71,7 @@ class Session {
   }
 
   async leave(): Promise<void> {
-    await inTurn(LOCK, () => call<void>('post', '/auth/logout', { keepalive: true })).catch(() => undefined);
+    await inTurn(LOCK, () => call('post', '/auth/logout', { keepalive: true })).catch(() => undefined);
     this.ended();
   }
 
@@ -87,7 +88,7 @@ class Session {
 
   async #renew(): Promise<boolean> {
     try {
-      this.#take(await inTurn(LOCK, () => call<LoginAnswer>('post', '/auth/refresh', { anonymous: true, keepalive: true })));
+      this.#take(await inTurn(LOCK, () => call('post', '/auth/refresh', { anonymous: true, keepalive: true })));
       return true;
     } catch (error) {
       const problem = asApiError(error);

@@ -1,6 +1,6 @@
 import { unzipSync } from 'fflate';
 import { describe, expect, it } from 'vitest';
-import { actionWords, detailWords } from './audit';
+import { actionWords, detailWords, subjectWords } from './audit';
 import { device } from './device';
 import { append, SPAN_MS, type Sample } from './health-log.svelte';
 import { profileFiles, profileZip } from './obs-profile';
@@ -98,6 +98,9 @@ describe('words', () => {
     expect(actionWords('node.joined')).toBe('node.joined');
     expect(detailWords({ from: 'public', to: 'private', more: {} })).toBe('from public, to private');
     expect(detailWords(null)).toBe('');
+    expect(subjectWords('stream/01a1fec0-529e-74bb-98fe-2674145c90f2')).toBe('stream …145c90f2');
+    expect(subjectWords('setting/registration')).toBe('setting registration');
+    expect(subjectWords(null)).toBe('');
   });
 });
 

@@ -1,19 +1,20 @@
 /** What only admins may ask and do. */
 
-import { call, fill, request } from './http';
+import { call } from './call';
+import { fill, request } from './http';
 import type { AdminUser, AuditEntry, Flag, Invitation, List, Registration, Role, Service, Stream, User } from './types';
 
 export const users = (query: string, after?: string): Promise<List<AdminUser>> =>
   call('get', '/admin/users', { query: { query, after } });
 
 export const changeUser = (id: string, body: { role?: Role; banned?: boolean }): Promise<User> =>
-  call('patch', '/admin/users/{id}', { path: { id }, body });
+  call('patch', '/admin/users/{user}', { path: { user: id }, body });
 
 export const resetLink = (id: string): Promise<{ url: string; expires_at: string }> =>
-  call('post', '/admin/users/{id}/reset-link', { path: { id } });
+  call('post', '/admin/users/{user}/reset-link', { path: { user: id } });
 
 export async function everyStream(after?: string): Promise<List<Stream>> {
-  const { streams, next } = await call<{ streams: Stream[]; next?: string | null }>('get', '/streams', {
+  const { streams, next } = await call('get', '/streams', {
     query: { owner: 'all', after },
   });
   return { items: streams, next: next ?? null };
@@ -23,10 +24,10 @@ export const invitations = (after?: string): Promise<List<Invitation>> =>
   call('get', '/admin/invitations', { query: { after } });
 
 export const invite = (body: { email?: string; role: Role }): Promise<Invitation & { url: string }> =>
-  call('post', '/admin/invitations', { body });
+  call('post', '/admin/invitations', { body, creates: true });
 
 export const withdrawInvitation = (id: string): Promise<void> =>
-  call('delete', '/admin/invitations/{id}', { path: { id } });
+  call('delete', '/admin/invitations/{invitation}', { path: { invitation: id } });
 
 export const services = (): Promise<List<Service>> => call('get', '/admin/services');
 
@@ -38,7 +39,7 @@ export const changeSettings = (body: { registration: Registration }): Promise<{ 
 export const flags = (): Promise<List<Flag>> => call('get', '/admin/flags');
 
 export const setFlag = (name: string, enabled: boolean): Promise<Flag> =>
-  call('put', '/admin/flags/{name}', { path: { name }, body: { enabled } });
+  call('put', '/admin/flags/{flag}', { path: { flag: name }, body: { enabled } });
 
 export const audit = (action: string, after?: string): Promise<List<AuditEntry>> =>
   call('get', '/admin/audit', { query: { action, after } });

@@ -1,6 +1,6 @@
 /** Logging in and out, and what comes before it. */
 
-import { call } from './http';
+import { call } from './call';
 import type { Instance, LoginAnswer } from './types';
 
 export interface Credentials {

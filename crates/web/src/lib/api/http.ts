@@ -3,16 +3,17 @@
 import { ApiError, fromAnswer } from './error';
 import { noteClock } from './server-clock';
 
-export type Query = Record<string, string | number | boolean | undefined>;
+export type Query = Record<string, string | number | boolean | null | undefined>;
 
 export interface Ask {
-  query?: Query;
   body?: unknown;
   /** The secret of a share link. */
   share?: string | undefined;
   signal?: AbortSignal | undefined;
   /** Without the login's token, even where there is one. */
   anonymous?: boolean;
+  /** Makes something: sent twice, it makes one. */
+  creates?: boolean;
   /** Lives on when the page is left. */
   keepalive?: boolean;
 }
@@ -38,25 +39,24 @@ export function fill(template: string, path: Record<string, string> = {}, query:
   const address = template.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(path[name] ?? ''));
   const asked = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) {
-    if (value !== undefined && value !== '') asked.set(name, String(value));
+    if (value !== undefined && value !== null && value !== '') asked.set(name, String(value));
   }
   const text = asked.toString();
   return `${ROOT}${address}${text === '' ? '' : `?${text}`}`;
 }
 
-/** Twenty-two random characters, so that a repeated request creates one thing only. */
 function idempotencyKey(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-function headers(method: string, ask: Ask, accept: string): Record<string, string> {
+function headers(ask: Ask, accept: string): Record<string, string> {
   const made: Record<string, string> = { accept };
   const token = ask.anonymous ? undefined : login.token();
   if (token !== undefined) made['authorization'] = `Bearer ${token}`;
   if (ask.share !== undefined) made['share-secret'] = ask.share;
   if (ask.body !== undefined) made['content-type'] = 'application/json';
-  if (method === 'POST') made['idempotency-key'] = idempotencyKey();
+  if (ask.creates) made['idempotency-key'] = idempotencyKey();
   return made;
 }
 
@@ -64,7 +64,7 @@ async function once(method: string, address: string, ask: Ask, accept: string, s
   try {
     return await fetch(address, {
       method,
-      headers: headers(method, ask, accept),
+      headers: headers(ask, accept),
       cache: 'no-store',
       credentials: 'same-origin',
       signal,
@@ -76,7 +76,7 @@ async function once(method: string, address: string, ask: Ask, accept: string, s
   }
 }
 
-/** The answer itself, for what isn't JSON; a token that ran out is renewed once. */
+/** The answer; a token that ran out is renewed once. */
 export async function request(
   method: string,
   address: string,
@@ -86,8 +86,11 @@ export async function request(
 ): Promise<Response> {
   const before = ask.anonymous ? undefined : login.token();
   let response = await once(method, address, ask, accept, signal);
-  if (response.status === 401 && before !== undefined && (await login.renew())) {
-    response = await once(method, address, ask, accept, signal);
+  if (response.status === 401 && before !== undefined) {
+    const renewed = await login.renew();
+    // A login that is over is no reason not to show what everybody may see.
+    const asAnyone = method === 'GET' && login.token() === undefined;
+    if (renewed || asAnyone) response = await once(method, address, ask, accept, signal);
   }
   noteClock(response);
   if (response.ok) return response;
@@ -98,14 +101,4 @@ export async function request(
 function limit(signal: AbortSignal | undefined): AbortSignal {
   const timeout = AbortSignal.timeout(TIMEOUT_MS);
   return signal ? AbortSignal.any([signal, timeout]) : timeout;
-}
-
-export async function call<T>(
-  method: 'get' | 'post' | 'put' | 'patch' | 'delete',
-  template: string,
-  ask: Ask & { path?: Record<string, string> } = {},
-): Promise<T> {
-  const response = await request(method.toUpperCase(), fill(template, ask.path, ask.query), ask);
-  if (response.status === 204 || response.status === 202) return undefined as T;
-  return (await response.json()) as T;
 }

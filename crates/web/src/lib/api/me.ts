@@ -1,6 +1,6 @@
 /** One's own account. */
 
-import { call } from './http';
+import { call } from './call';
 import type { List, LoginEntry, User } from './types';
 
 export const rename = (display_name: string): Promise<User> => call('patch', '/me', { body: { display_name } });
@@ -10,9 +10,9 @@ export const deleteAccount = (password: string): Promise<void> => call('delete',
 export const changePassword = (current: string, next: string): Promise<void> =>
   call('post', '/me/password', { body: { current, new: next } });
 
-export const logins = (after?: string): Promise<List<LoginEntry>> => call('get', '/me/logins', { query: { after } });
+export const logins = (): Promise<List<LoginEntry>> => call('get', '/me/logins');
 
-export const endLogin = (id: string): Promise<void> => call('delete', '/me/logins/{id}', { path: { id } });
+export const endLogin = (id: string): Promise<void> => call('delete', '/me/logins/{login}', { path: { login: id } });
 
 export const logOutEverywhere = (): Promise<void> => call('post', '/auth/logout-everywhere');
 

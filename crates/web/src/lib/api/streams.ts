@@ -1,21 +1,22 @@
 /** What everybody may ask about streams: enough to list and to watch them. */
 
-import { call, type Ask } from './http';
+import { call } from './call';
+import type { Ask } from './http';
 import type { PlaybackSession, Stream } from './types';
 
 export async function liveStreams(signal?: AbortSignal): Promise<Stream[]> {
-  return (await call<{ streams: Stream[] }>('get', '/streams', { query: { state: 'live' }, signal })).streams;
+  return (await call('get', '/streams', { query: { state: 'live' }, signal })).streams;
 }
 
 export async function allStreams(signal?: AbortSignal): Promise<Stream[]> {
-  return (await call<{ streams: Stream[] }>('get', '/streams', { signal })).streams;
+  return (await call('get', '/streams', { signal })).streams;
 }
 
 let early: { name: string; answer: Promise<Stream> } | undefined;
 
 /** Asks for a stream before there is a component to show it. */
 export function firstLook(name: string, share: string | undefined): void {
-  const answer = call<Stream>('get', '/streams/{s}', { path: { s: name }, share });
+  const answer = call('get', '/streams/{stream}', { path: { stream: name }, share });
   answer.catch(() => undefined);
   early = { name, answer };
 }
@@ -26,13 +27,13 @@ export function stream(name: string, ask: Pick<Ask, 'share' | 'signal'> = {}): P
     early = undefined;
     return answer;
   }
-  return call<Stream>('get', '/streams/{s}', { path: { s: name }, ...ask });
+  return call('get', '/streams/{stream}', { path: { stream: name }, ...ask });
 }
 
 /** Addresses that play; with a token in them where the stream isn't for everybody. */
 export function openPlayback(name: string, share: string | undefined): Promise<PlaybackSession> {
   const body = share === undefined ? {} : { share };
-  return call<PlaybackSession>('post', '/streams/{s}/sessions', { path: { s: name }, body });
+  return call('post', '/streams/{stream}/sessions', { path: { stream: name }, body });
 }
 
 /** What OBS calls the server: the RTMP address without the stream's name. */

@@ -1,166 +1,49 @@
-/** The shapes the API speaks, as the pages name them. */
+/** The shapes the API speaks, from its description; `npm run schema` writes it into schema.d.ts. */
+
+import type { components } from './schema';
 
 export type StreamState = 'ready' | 'testing' | 'live' | 'offline' | 'archived';
 export type Visibility = 'public' | 'unlisted' | 'private';
 export type Role = 'streamer' | 'friend' | 'admin';
 export type Registration = 'open' | 'invitation' | 'closed';
 
-export interface Playback {
-  hls: string;
-  friends: string;
-  flv: string;
-  rtmp: string;
-}
-
-export interface Health {
-  bitrate_bps: number;
-  frame_rate: number;
-  declared_frame_rate?: number | null;
-  gop_ms: number;
-  drift_ms: number;
-  b_frames: boolean;
-  codecs: string;
-  width: number;
-  height: number;
-  level: 'good' | 'warning' | 'bad';
-  sentence: string;
-  remedy?: string | null;
-}
-
-export interface Stream {
-  id: string;
-  slug: string;
-  title: string;
-  description: string;
-  visibility: Visibility;
+/** Fields that the description calls text, and whose words it tells in prose. */
+interface Words {
   state: StreamState;
-  testing: boolean;
-  reconnecting: boolean;
-  created_at: string;
-  started_at?: string | null;
-  ended_at?: string | null;
-  viewers: number;
-  peak_viewers: number;
-  playback: Playback;
-  ingest: { server: string; secure?: string | null };
-  thumbnail: string;
-  owner?: { id: string; name: string } | null;
-  health?: Health | null;
-  mine: boolean;
-}
-
-export type NewStream = Stream & { stream_key: string };
-
-export interface HealthSample {
-  at: string;
-  bitrate_bps: number;
-  frame_rate: number;
-  gop_ms: number;
-  drift_ms: number;
-  viewers: number;
-}
-
-export interface HealthHistory {
-  samples: HealthSample[];
-  now?: Health | null;
-}
-
-export interface PlaybackSession {
-  session: string;
-  token: string;
-  expires_in: number;
-  playlist: string;
-  friends_playlist: string;
-  flv: string;
-  rtmp: string;
-}
-
-export interface SessionEntry {
-  id: string;
-  via: 'owner' | 'link';
-  link?: { id: string; label: string } | null;
-  issued_at: string;
-}
-
-export interface ShareLink {
-  id: string;
-  label: string;
-  created_at: string;
-  last_used_at?: string | null;
-}
-
-export type NewShareLink = ShareLink & { secret: string; url: string };
-
-export interface User {
-  id: string;
-  email: string;
-  display_name: string;
+  visibility: Visibility;
   role: Role;
-  totp: boolean;
-  created_at: string;
-  banned_at?: string | null;
-}
-
-export interface LoginAnswer {
-  access_token: string;
-  token_type: string;
-  expires_in: number;
-  user: User;
-}
-
-export interface Instance {
-  name: string;
-  version: string;
-  setup_required: boolean;
   registration: Registration;
-  mail: boolean;
+  via: 'owner' | 'link';
 }
 
-export interface LoginEntry {
-  id: string;
-  current: boolean;
-  created_at: string;
-  last_used_at: string;
-  user_agent?: string | null;
-  network?: string | null;
-}
+/** What the API tells, with the words of {@link Words}. */
+export type Told<T> = T extends (infer Item)[]
+  ? Told<Item>[]
+  : T extends object
+    ? { [K in keyof T]: K extends keyof Words ? (string extends T[K] ? Words[K] : Told<T[K]>) : Told<T[K]> }
+    : T;
 
-export interface AuditEntry {
-  id: string;
-  at: string;
-  action: string;
-  actor?: { id: string; name: string } | null;
-  subject?: string | null;
-  network?: string | null;
-  detail?: unknown;
-}
+type Schemas = components['schemas'];
 
-export type AdminUser = User & { streams: number };
-
-export interface Invitation {
-  id: string;
-  email?: string | null;
-  role: Role;
-  created_at: string;
-  expires_at: string;
-  used_at?: string | null;
-}
-
-export interface Service {
-  instance: string;
-  kinds: string[];
-  address: string;
-  viewers: number;
-}
-
-export interface Flag {
-  name: string;
-  description: string;
-  enabled: boolean;
-  default: boolean;
-  updated_at?: string | null;
-  updated_by?: string | null;
-}
+export type Playback = Schemas['Playback'];
+export type Health = Schemas['HealthView'];
+export type HealthSample = Schemas['HealthSample'];
+export type HealthHistory = Schemas['HealthHistory'];
+export type Stream = Told<Schemas['StreamView']>;
+export type NewStream = Told<Schemas['CreatedStream']>;
+export type PlaybackSession = Schemas['OpenedSession'];
+export type SessionEntry = Told<Schemas['SessionView']>;
+export type ShareLink = Schemas['ShareView'];
+export type NewShareLink = Schemas['CreatedShare'];
+export type User = Told<Schemas['UserView']>;
+export type LoginAnswer = Told<Schemas['LoginAnswer']>;
+export type Instance = Told<Schemas['Instance']>;
+export type LoginEntry = Schemas['LoginView'];
+export type AuditEntry = Schemas['AuditView'];
+export type AdminUser = Told<Schemas['ListedUser']>;
+export type Invitation = Told<Schemas['InvitationView']>;
+export type Service = Schemas['ServiceView'];
+export type Flag = Schemas['FlagView'];
 
 export interface List<T> {
   items: T[];
