@@ -32,8 +32,9 @@ export function stream(site, playback, more = {}) {
       hls: `${playback}/live/${slug}/index.m3u8`, friends: `${playback}/live/${slug}/friends.m3u8`,
       flv: `${playback}/live/${slug}.flv`, rtmp: `rtmp://localhost:1935/live/${slug}`,
     },
-    ingest: { server: "rtmp://stream.example.org:1935/live", secure: "rtmps://stream.example.org:1936/live" },
     thumbnail: `${playback}/live/${slug}/thumbnail.webp`, owner: { id: owner.id, name: owner.display_name }, health, mine: false,
+    // Told to its owner only.
+    ...(more.mine ? { ingest: { server: "rtmp://stream.example.org:1935/live", secure: "rtmps://stream.example.org:1936/live" } } : {}),
     ...more,
   };
 }
@@ -72,9 +73,9 @@ export const logins = [
   },
 ];
 export const audit = [
-  ["login.succeeded", 2 * MINUTE, null, null], ["link.created", 50 * MINUTE, "friday-night", { label: "Family" }],
-  ["visibility.changed", DAY, "friday-night", { from: "public", to: "private" }], ["key.changed", 2 * DAY, "friday-night", null],
-  ["login.failed", 3 * DAY, "ana@example.org", null], ["stream.created", 20 * DAY, "friday-night", null],
+  ["login.succeeded", 2 * MINUTE, null, null], ["link.created", 50 * MINUTE, `stream/${id(100)}`, null],
+  ["visibility.changed", DAY, `stream/${id(100)}`, { visibility: "private" }], ["key.changed", 2 * DAY, `stream/${id(100)}`, null],
+  ["login.failed", 3 * DAY, `user/${id(1)}`, null], ["stream.created", 20 * DAY, `stream/${id(100)}`, null],
 ].map(([action, before, subject, detail], i) => ({
   id: id(500 + i), at: ago(before), action, actor: { id: owner.id, name: owner.display_name }, subject, network: "192.0.2.0/24", detail,
 }));
@@ -94,6 +95,6 @@ export const services = [
 ];
 export const flags = [
   { name: "registration.captcha", description: "Ask new accounts a question", enabled: false, default: false, updated_at: null, updated_by: null },
-  { name: "playback.low_latency", description: "Low-latency playlists", enabled: true, default: true, updated_at: ago(DAY), updated_by: "Rosa" },
+  { name: "playback.low_latency", description: "Low-latency playlists", enabled: true, default: true, updated_at: ago(DAY), updated_by: { id: admin.id, name: admin.display_name } },
 ];
 export const recovery = Array.from({ length: 10 }, (_, i) => `k7q${i}-m2x${9 - i}-pw4t`);

@@ -1,4 +1,5 @@
 // Every page in every state that people meet: where it is, what the server says, and what is done there.
+// Those that `behave` are about what happens, more than about what it looks like.
 import * as data from "./data.mjs";
 import { problem } from "./server.mjs";
 
@@ -23,7 +24,7 @@ export const states = {
   "front-empty": { path: "/", shows: "Nobody is live right now", streams: [], },
   "front-setup": { path: "/", shows: "isn’t set up yet", streams: [], instance: { setup_required: true } },
   "front-error": { path: "/", shows: "Can’t list the streams", answers: { "GET /streams": broken } },
-  "front-loading": { path: "/", shows: "Live now", answers: { "GET /streams": () => "never" } },
+  "front-loading": { behaves: true, path: "/", shows: "Live now", answers: { "GET /streams": () => "never" } },
   nowhere: { path: "/no/such/page", shows: "There is no such page" },
 
   "watch-live": {
@@ -35,7 +36,7 @@ export const states = {
   },
   "watch-offline": { path: "/watch/friday-night", shows: "Offline, ended", stream: quiet },
   "watch-ready": { path: "/watch/friday-night", shows: "Is this your stream?", stream: fresh },
-  "watch-turns-live": { path: "/watch/friday-night", shows: "128 viewers", stream: fresh, later: { state: "live", started_at: data.ago(1000), viewers: 128 } },
+  "watch-turns-live": { behaves: true, path: "/watch/friday-night", shows: "128 viewers", stream: fresh, later: { state: "live", started_at: data.ago(1000), viewers: 128 } },
   "watch-reconnecting": { path: "/watch/friday-night", shows: "Reconnecting", stream: { reconnecting: true } },
   "watch-private-refused": {
     path: "/watch/family", shows: "it is private", answers: { "GET /streams/*": problem(404, "not_found", "there is no such stream, or it is private") },
@@ -52,7 +53,7 @@ export const states = {
     answers: { "GET /streams/*": ({ world, headers }) => (headers.authorization ? data.stream(world.site, world.playback, { ...secret, mine: true }) : problem(404, "not_found", "no such stream")) },
   },
   "watch-error": { path: "/watch/friday-night", shows: "Can’t play this stream", answers: { "GET /streams/*": broken } },
-  "watch-loading": { path: "/watch/friday-night", shows: "Loading the stream", answers: { "GET /streams/*": () => "never" } },
+  "watch-loading": { behaves: true, path: "/watch/friday-night", shows: "Loading the stream", answers: { "GET /streams/*": () => "never" } },
 
   setup: { path: "/setup#one-time", shows: "Make the account", instance: { setup_required: true } },
   "setup-wrong": {
@@ -65,6 +66,7 @@ export const states = {
     },
   },
   "setup-done-connects": {
+    behaves: true,
     path: "/setup#one-time", shows: "Waiting for OBS", instance: { setup_required: true }, user: undefined, stream: { ...fresh, ...mine }, streams: [{ ...fresh, ...mine }],
     act: async (page) => {
       await page.getByLabel("Email").fill("ana@example.org");
@@ -81,6 +83,7 @@ export const states = {
     path: "/login", shows: "recovery codes", act: fillLogin, answers: { "POST /auth/login": ({ body }) => problem(401, body.totp ? "totp_required" : "totp_required", "the code is needed") },
   },
   "login-goes-on": {
+    behaves: true,
     path: "/streams/friday-night/access?x=1", shows: "Who may watch", stream: mine,
     act: async (page, { expect }) => {
       await fillLogin(page);
@@ -90,6 +93,7 @@ export const states = {
     },
   },
   "login-stays-here": {
+    behaves: true,
     path: "/login?next=//evil.example/", shows: "My streams",
     act: async (page, { world, expect }) => {
       await fillLogin(page);
@@ -100,7 +104,7 @@ export const states = {
   register: { path: "/register", shows: "Your name" },
   "register-closed": { path: "/register", shows: "takes no new accounts", instance: { registration: "closed" } },
   "register-invitation-missing": { path: "/register", shows: "needs an invitation", instance: { registration: "invitation" } },
-  "register-invitation": { path: "/register#inv", shows: "Your name", instance: { registration: "invitation" } },
+  "register-invitation": { behaves: true, path: "/register#inv", shows: "Your name", instance: { registration: "invitation" } },
   "register-taken": {
     path: "/register", shows: "Almost there", answers: { "POST /auth/login": problem(401, "unauthenticated", "wrong") },
     act: async (page) => {
@@ -136,6 +140,7 @@ export const states = {
     ],
   },
   "streams-renews": {
+    behaves: true,
     path: "/streams", shows: "Friday night games", user: owner, streams: [mine],
     answers: {
       "POST /auth/refresh": ({ scenario }) => ({ status: 200, body: { access_token: `token${(scenario.renewed = (scenario.renewed ?? 0) + 1)}`, token_type: "Bearer", expires_in: 900, user: owner } }),
@@ -143,13 +148,14 @@ export const states = {
     },
   },
   "streams-login-over": {
+    behaves: true,
     path: "/streams", shows: "Forgot the password?", user: owner, answers: { "POST /auth/refresh": problem(401, "unauthenticated", "log in again") },
     act: async (page, { expect }) => {
       await page.getByRole("heading", { name: "Log in" }).waitFor();
       expect(page.url().endsWith("/login?next=%2Fstreams"), `came to ${page.url()}`);
     },
   },
-  "streams-server-gone": { path: "/streams", shows: "Trying again", user: owner, answers: { "POST /auth/refresh": broken } },
+  "streams-server-gone": { behaves: true, path: "/streams", shows: "Trying again", user: owner, answers: { "POST /auth/refresh": broken } },
   "streams-empty": { path: "/streams", shows: "three steps", user: owner, streams: [] },
   "streams-loading": { path: "/streams", shows: "My streams", user: owner, answers: { "GET /streams": () => "never" } },
   "streams-error": { path: "/streams", shows: "Trying again", user: owner, answers: { "GET /streams": broken } },
@@ -178,6 +184,7 @@ export const states = {
     },
   },
   "streams-key-plain-http": {
+    behaves: true,
     path: "/streams", shows: "Copied", user: owner, streams: [], plain: true,
     act: async (page, { expect }) => {
       expect(!(await page.evaluate(() => isSecureContext)), "the context is secure");
@@ -189,6 +196,7 @@ export const states = {
   },
   "streams-edit": { path: "/streams", shows: "Edit the stream", user: owner, streams: [{ ...mine, ...quiet }], act: (page) => button(page, "Edit") },
   "streams-escape": {
+    behaves: true,
     path: "/streams", shows: "My streams", user: owner, streams: [{ ...mine, ...quiet }],
     act: async (page, { expect }) => {
       await button(page, "Edit");
@@ -209,6 +217,7 @@ export const states = {
     },
   },
   "connect-profile": {
+    behaves: true,
     path: "/streams/friday-night/connect", shows: "pick the folder", user: owner, stream: { ...mine, ...fresh },
     act: async (page, { expect }) => {
       await button(page, "Make a new key");
@@ -221,7 +230,7 @@ export const states = {
     path: "/streams/friday-night/connect", shows: "OBS is connected: you are live", user: owner, stream: { ...mine, ...fresh }, later: { state: "live", started_at: data.ago(1000), health: warning },
   },
   "connect-rehearsal": { path: "/streams/friday-night/connect", shows: "a rehearsal", user: owner, stream: { ...mine, state: "testing", testing: true } },
-  "connect-loading": { path: "/streams/friday-night/connect", shows: "Loading", user: owner, answers: { "GET /streams/*": () => "never" } },
+  "connect-loading": { behaves: true, path: "/streams/friday-night/connect", shows: "Loading", user: owner, answers: { "GET /streams/*": () => "never" } },
   "connect-not-mine": { path: "/streams/friday-night/connect", shows: "isn’t a stream of yours", user: owner },
   "live-on-air": {
     path: "/streams/friday-night/live", shows: "All is well", user: owner, stream: mine, samples: "now", beating: true,
@@ -257,6 +266,7 @@ export const states = {
 
   account: { path: "/account", shows: "Safari on iPhone", user: owner },
   "account-other-tab": {
+    behaves: true,
     path: "/account", shows: "Forgot the password?", user: owner,
     act: async (page, { context, world }) => {
       await page.getByText("Safari on iPhone").waitFor();
@@ -299,7 +309,7 @@ export const states = {
     path: "/admin/registration", shows: "Send this link", user: admin, act: (page) => button(page, "Make an invitation"),
   },
   "admin-flags": { path: "/admin/flags", shows: "Low-latency playlists", user: admin },
-  "admin-audit": { path: "/admin/audit", shows: "from public, to private", user: admin },
+  "admin-audit": { path: "/admin/audit", shows: "visibility private", user: admin },
   "admin-error": { path: "/admin/audit", shows: "Try again", user: admin, answers: { "GET /admin/audit": broken } },
   "admin-refused": { path: "/admin", shows: "Only for administrators", user: owner },
 };
