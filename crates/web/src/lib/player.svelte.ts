@@ -174,6 +174,7 @@ export class LivePlayer {
   /** Without sound, and without changing what the viewer chose for watching. */
   hush(): void {
     this.#video.muted = true;
+    this.muted = true;
   }
 
   setVolume(volume: number): void {
