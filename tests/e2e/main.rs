@@ -10,17 +10,24 @@
     reason = "a test that can't go on shall say so; a future on a test's stack hurts nobody"
 )]
 
+mod abuse;
+mod accounts;
 mod audience;
+mod authz;
 mod codecs;
 mod configuration;
 mod continuity;
+mod control;
 mod fanout;
 mod garbage;
 mod keys;
 mod limits;
+mod listen;
 mod playback;
 mod playlists;
+mod private;
 mod restart;
+mod schema;
 mod start;
 mod strangers;
 mod support;
