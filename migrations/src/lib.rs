@@ -6,6 +6,7 @@ pub use sea_orm_migration::prelude::MigratorTrait;
 use sea_orm_migration::prelude::*;
 
 mod m0001_streams;
+mod m0002_people;
 
 /// All migrations, in order.
 #[derive(Debug)]
@@ -13,6 +14,9 @@ pub struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_streams::Migration)]
+        vec![
+            Box::new(m0001_streams::Migration),
+            Box::new(m0002_people::Migration),
+        ]
     }
 }

@@ -5,4 +5,4 @@
 
 mod memory;
 
-pub use memory::{Cache, CacheError, Lease, MAX_ENTRIES};
+pub use memory::{Cache, CacheError, Hits, Lease, MAX_ENTRIES};

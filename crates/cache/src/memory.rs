@@ -27,6 +27,15 @@ pub struct Lease {
     pub fencing: u64,
 }
 
+/// What was counted in a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hits {
+    /// How often.
+    pub count: u32,
+    /// Until the window ends and the count starts over.
+    pub resets_in: Duration,
+}
+
 struct Expiring<T> {
     value: T,
     until: Instant,
@@ -145,11 +154,19 @@ impl Cache {
 
     /// Counts a hit of `key` in a window of `window` that starts with its first hit. Answers the count.
     pub fn hit(&self, key: &str, window: Duration) -> Result<u32, CacheError> {
+        self.count(key, window).map(|hits| hits.count)
+    }
+
+    /// The same; answers when the window ends, too.
+    pub fn count(&self, key: &str, window: Duration) -> Result<Hits, CacheError> {
         let mut hits = self.maps.hits.lock();
         let now = Instant::now();
         if let Some(entry) = hits.get_mut(key).filter(|entry| entry.until > now) {
             entry.value = entry.value.saturating_add(1);
-            return Ok(entry.value);
+            return Ok(Hits {
+                count: entry.value,
+                resets_in: entry.until - now,
+            });
         }
         make_room(&mut hits)?;
         hits.insert(
@@ -159,7 +176,10 @@ impl Cache {
                 until: now + window,
             },
         );
-        Ok(1)
+        Ok(Hits {
+            count: 1,
+            resets_in: window,
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! The first stream: made while the database holds none.
 
 use runtime::config::{Bootstrap, ConfigError};
-use storage::{Database, NewStream, StorageError};
+use storage::{Database, NewAudit, NewStream, StorageError};
 use types::Slug;
 
 use crate::{Error, KeyRing, StreamKey};
@@ -49,12 +49,13 @@ pub async fn bootstrap(
         return Ok(None);
     }
     let key = given.clone().unwrap_or_else(StreamKey::generate);
+    let owner = database.users().owner().await.map_err(Error::from)?;
     let new = NewStream {
-        slug: slug.clone(),
-        title: "My stream".to_owned(),
-        key: keys.hash(&key),
+        owner: owner.map(|owner| owner.id),
+        ..NewStream::new(slug.clone(), "My stream".to_owned(), keys.hash(&key))
     };
-    match streams.create(new).await {
+    let entry = NewAudit::new("stream.created");
+    match streams.create(new, entry).await {
         Ok(_) => Ok(Some(FirstStream {
             slug,
             key: given.is_none().then_some(key),

@@ -23,12 +23,28 @@ pub struct Settings {
     pub service_token: Option<Secret<String>>,
     /// How long a stream outlives its publisher; an ingest that falls silent is given as long.
     pub grace: std::time::Duration,
+    /// This process.
+    pub instance: types::InstanceId,
+    /// Where the world finds the pages, if it was said.
+    pub public_url: Option<String>,
     /// Where the world finds playback, if it was said.
     pub playback_url: Option<String>,
     /// The playback port, where the request's host serves it.
     pub playback_port: u16,
     /// The RTMP port.
     pub rtmp_port: u16,
+    /// The RTMPS port.
+    pub rtmps_port: u16,
+    /// Who may make an account until an admin says otherwise.
+    pub registration: types::Registration,
+    /// How long a key signs tokens.
+    pub key_rotation: std::time::Duration,
+    /// How mail is sent.
+    pub mail: runtime::config::Mail,
+    /// API requests a minute from one address that isn't logged in.
+    pub requests_per_minute: u32,
+    /// API requests a minute from one user.
+    pub user_requests_per_minute: u32,
     /// Bounds on the public listener.
     pub limits: Limits,
     /// TLS of the public listener.
@@ -43,15 +59,31 @@ impl Settings {
             grpc_bind: config.coordinator.grpc_bind,
             service_token: config.service_token.clone(),
             grace: config.ingest.grace.0,
+            instance: types::InstanceId::new(),
+            public_url: config.public_url.clone(),
             playback_url: config.playback.public_url.clone(),
             playback_port: config.packager.bind.port(),
             rtmp_port: config.ingest.bind.port(),
+            rtmps_port: config.ingest.tls_bind.port(),
+            registration: config.accounts.registration,
+            key_rotation: config.accounts.key_rotation.0,
+            mail: config.mail.clone(),
+            requests_per_minute: config.coordinator.requests_per_minute,
+            user_requests_per_minute: config.coordinator.user_requests_per_minute,
             limits: Limits {
                 total: config.coordinator.max_connections,
                 per_address: config.coordinator.max_connections_per_address,
             },
             tls: tls::server_config(&config.tls, &["h2", "http/1.1"])?,
         })
+    }
+}
+
+impl Settings {
+    /// Whether browsers reach the pages encrypted: by us, or by a proxy before us.
+    pub fn is_https(&self) -> bool {
+        let public = self.public_url.as_deref().unwrap_or("");
+        self.tls.is_some() || public.starts_with("https://")
     }
 }
 

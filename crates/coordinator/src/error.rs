@@ -37,6 +37,75 @@ pub enum Error {
         /// What is wrong, and what to send.
         problem: &'static str,
     },
+    /// Fields of a request can't be used.
+    #[error("{}", fields.first().map_or("the request can't be used", |first| first.problem.as_str()))]
+    Fields {
+        /// Which, and why.
+        fields: Vec<FieldProblem>,
+    },
+    /// The request is no JSON of the wanted form, or not what its headers say.
+    #[error("{0}")]
+    Malformed(String),
+    /// The body is larger than any request needs.
+    #[error("the request's body is too large; 64 KiB are enough")]
+    TooLarge,
+    /// The body is not JSON.
+    #[error("send JSON, with the header Content-Type: application/json")]
+    NotJson,
+    /// Nobody, or somebody whose token is not accepted.
+    #[error("{0}")]
+    Unauthenticated(&'static str),
+    /// E-mail or password are wrong.
+    #[error("wrong e-mail address or password")]
+    WrongPassword,
+    /// The second factor is missing or wrong.
+    #[error("{0}")]
+    TotpRequired(&'static str),
+    /// The log-in is over.
+    #[error("this log-in is over; log in again")]
+    LoggedOut,
+    /// The account is banned.
+    #[error("this account is banned; ask who runs this server")]
+    Banned,
+    /// Known, and may not.
+    #[error("{0}")]
+    Forbidden(&'static str),
+    /// There is no such thing, or not for who asks.
+    #[error("no such {0}")]
+    NotFound(&'static str),
+    /// Not as things are.
+    #[error("{0}")]
+    Conflict(&'static str),
+    /// Too much, too fast.
+    #[error("too many requests; try again in {} s", retry_after.as_secs())]
+    RateLimited {
+        /// When.
+        retry_after: std::time::Duration,
+    },
+    /// The idempotency key was used for another request.
+    #[error("this Idempotency-Key was used for another request; use a new one")]
+    KeyReused,
+    /// More work of this kind than can be done now.
+    #[error("the server is busy; try again in a moment")]
+    Busy,
+    /// Publishing is paused for everybody.
+    #[error("publishing is paused on this server; try again later")]
+    PublishingPaused,
+    /// The stream was ended by its owner a moment ago.
+    #[error("this stream was ended a moment ago; start again in a few seconds")]
+    JustEnded,
+    /// The stream is put away.
+    #[error("this stream is archived; make a new one")]
+    Archived,
+    /// Argon2 or another primitive failed.
+    #[error("a cryptographic primitive failed")]
+    Hashing,
+    /// A token could not be made.
+    #[error(transparent)]
+    Token(#[from] auth::TokenError),
+    /// A configuration that can't be used.
+    #[error(transparent)]
+    Config(#[from] runtime::config::ConfigError),
     /// A message from another service doesn't say what it must.
     #[error(transparent)]
     Convert(#[from] ConvertError),
@@ -57,26 +126,74 @@ pub enum Error {
     Key(#[from] crate::KeyError),
 }
 
+/// A field of a request, and what is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+pub struct FieldProblem {
+    /// The field's name.
+    pub field: String,
+    /// What is wrong, and what to send.
+    pub problem: String,
+}
+
 impl Error {
+    /// One field can't be used.
+    pub(crate) fn field(field: &str, problem: &str) -> Self {
+        Self::Fields {
+            fields: vec![FieldProblem {
+                field: field.to_owned(),
+                problem: problem.to_owned(),
+            }],
+        }
+    }
+
     /// As callers see it.
     pub fn code(&self) -> ErrorCode {
+        use StorageError as Kept;
         match self {
-            Self::WrongKey => ErrorCode::Unauthenticated,
-            Self::TooManyWrongKeys => ErrorCode::TooManyRequests,
+            Self::WrongKey
+            | Self::Unauthenticated(_)
+            | Self::WrongPassword
+            | Self::TotpRequired(_)
+            | Self::LoggedOut => ErrorCode::Unauthenticated,
+            Self::Banned | Self::Forbidden(_) => ErrorCode::PermissionDenied,
+            Self::TooManyWrongKeys | Self::RateLimited { .. } => ErrorCode::TooManyRequests,
             Self::AlreadyPublishing => ErrorCode::AlreadyExists,
-            Self::NoSuchStream(_) | Self::NotLive(_) | Self::Storage(StorageError::NoStream(_)) => {
-                ErrorCode::NotFound
-            }
-            Self::OriginTaken | Self::Storage(StorageError::Transition(_)) => {
-                ErrorCode::FailedPrecondition
-            }
+            Self::NoSuchStream(_)
+            | Self::NotLive(_)
+            | Self::NotFound(_)
+            | Self::Storage(Kept::NoStream(_) | Kept::NoUser(_)) => ErrorCode::NotFound,
+            Self::OriginTaken
+            | Self::Conflict(_)
+            | Self::PublishingPaused
+            | Self::JustEnded
+            | Self::Archived
+            | Self::Storage(
+                Kept::Transition(_)
+                | Kept::OnAir(_)
+                | Kept::LastAdmin
+                | Kept::TotpEnabled
+                | Kept::TooMany { .. },
+            ) => ErrorCode::FailedPrecondition,
+            Self::Storage(Kept::Changed(_)) => ErrorCode::Changed,
             Self::Fenced => ErrorCode::Fenced,
-            Self::Query { .. } | Self::Convert(_) | Self::Key(_) => ErrorCode::InvalidArgument,
-            Self::Storage(StorageError::SlugTaken(_) | StorageError::KeyTaken) => {
+            Self::TooLarge => ErrorCode::TooLarge,
+            Self::NotJson => ErrorCode::UnsupportedMediaType,
+            Self::KeyReused => ErrorCode::Unprocessable,
+            Self::Query { .. }
+            | Self::Convert(_)
+            | Self::Key(crate::KeyError::Form)
+            | Self::Fields { .. }
+            | Self::Malformed(_) => ErrorCode::InvalidArgument,
+            Self::Storage(Kept::SlugTaken(_) | Kept::KeyTaken | Kept::EmailTaken) => {
                 ErrorCode::AlreadyExists
             }
-            Self::Storage(_) | Self::Cache(_) => ErrorCode::Unavailable,
-            Self::Bind(_) | Self::Tls(_) => ErrorCode::Internal,
+            Self::Storage(_) | Self::Cache(_) | Self::Busy => ErrorCode::Unavailable,
+            Self::Bind(_)
+            | Self::Tls(_)
+            | Self::Hashing
+            | Self::Token(_)
+            | Self::Key(_)
+            | Self::Config(_) => ErrorCode::Internal,
         }
     }
 

@@ -4,14 +4,23 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use events::{Event, Fact, Handler, HandlerError};
+use storage::Database;
+use types::{PublishId, StreamId};
 
-use types::PublishId;
+use crate::{Error, feeds::Feeds, live::Live, origins::Origins, settings::RuntimeSettings};
 
-use crate::live::Live;
-
-/// Cuts publishers off whose key was replaced, whichever process replaced it.
-pub(crate) struct RevokeOnKeyChange {
+/// Makes what is live follow what was changed, whichever process changed it.
+pub(crate) struct FollowChanges {
+    pub(crate) database: Database,
     pub(crate) live: Arc<Live>,
+    pub(crate) origins: Arc<Origins>,
+    pub(crate) settings: RuntimeSettings,
+    pub(crate) feeds: Feeds,
+}
+
+/// Unix time in microseconds.
+pub(crate) fn micros(at: time::OffsetDateTime) -> i64 {
+    (at.unix_timestamp_nanos() / 1000) as i64
 }
 
 /// Whether a publisher was authorized after a key was made (Unix time in microseconds): its id is a
@@ -27,17 +36,58 @@ pub(crate) fn came_after(publish: PublishId, key_us: i64) -> bool {
 /// What a publisher reads whose key was replaced.
 pub(crate) const KEY_CHANGED: &str = "the stream key was changed; use the new one";
 
-#[async_trait]
-impl Handler for RevokeOnKeyChange {
-    async fn handle(&self, event: &Event) -> Result<(), HandlerError> {
-        if let Fact::StreamKeyChanged { stream } = event.fact {
-            // Who came after the change came with the new key.
-            let publish = self.live.get(stream).map(|live| live.publish);
-            if publish.is_some_and(|publish| came_after(publish, event.time_us)) {
-                return Ok(());
+/// What a publisher reads whose stream was ended by its owner or an admin.
+pub(crate) const STREAM_STOPPED: &str = "this stream was ended; start again in a few seconds";
+/// What a publisher reads whose stream was deleted.
+pub(crate) const STREAM_DELETED: &str = "this stream was deleted";
+
+impl FollowChanges {
+    async fn apply(&self, event: &Event) -> Result<(), Error> {
+        match &event.fact {
+            Fact::StreamKeyChanged { stream } => {
+                // Who came after the change came with the new key.
+                let publish = self.live.get(*stream).map(|live| live.publish);
+                if publish.is_none_or(|publish| !came_after(publish, event.time_us)) {
+                    self.live.revoke(*stream, KEY_CHANGED, None);
+                }
             }
-            self.live.revoke(stream, KEY_CHANGED, None);
+            Fact::StreamChanged { stream } => {
+                if let Some(row) = self.database.streams().by_id(*stream).await? {
+                    self.live.set_restricted(*stream, row.is_restricted());
+                }
+            }
+            Fact::StreamStopped { stream } => {
+                let later = self.live.get(*stream).map(|live| live.publish);
+                if later.is_none_or(|publish| !came_after(publish, event.time_us)) {
+                    self.stop(*stream, STREAM_STOPPED).await?;
+                }
+            }
+            Fact::StreamDeleted { stream, .. } => self.stop(*stream, STREAM_DELETED).await?,
+            Fact::SessionRevoked { stream, session } => {
+                self.live.revoke_session(*stream, *session);
+            }
+            Fact::SettingChanged { .. } => self.settings.refresh().await?,
+            _ => {}
         }
         Ok(())
+    }
+
+    async fn stop(&self, stream: StreamId, reason: &str) -> Result<(), Error> {
+        if let Some(stopped) = self.live.stop(stream, reason) {
+            let streams = self.database.streams();
+            streams.set_peak(stream, stopped.peak_viewers).await?;
+        }
+        self.origins.forget(stream).await
+    }
+}
+
+#[async_trait]
+impl Handler for FollowChanges {
+    async fn handle(&self, event: &Event) -> Result<(), HandlerError> {
+        let applied = self.apply(event).await;
+        if let Some(stream) = event.stream() {
+            self.feeds.touch(stream);
+        }
+        applied.map_err(|error| HandlerError(error.to_string()))
     }
 }

@@ -1,14 +1,22 @@
-//! The coordinator: what streams there are, who may publish, who packages, and what the world may know.
+//! The coordinator: who has an account, what streams there are, who may publish and watch, who packages,
+//! and what the world may know.
 //!
-//! Owns the streams' lifecycle, stream keys, the service registry and the origin lease; serves the
+//! Owns accounts, the streams' lifecycle, stream keys, playback tokens, settings and flags, the audit log,
+//! the service registry and the origin lease; serves the
 //! internal gRPC (port 9000) and the public REST API and pages (port 8000). No media passes through it.
 //! Other services are met only through `proto`.
 
+mod access;
+mod accounts;
 mod bootstrap;
 mod config;
 mod error;
 mod events;
+mod feeds;
 mod grpc;
+mod health;
+mod history;
+mod housekeeping;
 mod keys;
 mod lifecycle;
 mod live;
@@ -18,7 +26,9 @@ mod publish;
 mod registry;
 mod rest;
 mod server;
+mod settings;
 
+pub use accounts::{SetupLink, bootstrap_owner, owner_reset_link, setup_link};
 pub use bootstrap::{FirstStream, bootstrap};
 pub use config::{Settings, data_folder, database_url};
 pub use error::Error;

@@ -4,13 +4,14 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use events::Nudge;
 use proto::coordinator::{PublishState, ReportStreamsRequest, StreamReport};
-use storage::{Database, StorageError};
+use storage::{Database, StorageError, Stream};
 use tokio::time::Instant;
-use types::{InstanceId, StreamId, StreamState};
+use types::{InstanceId, PublishId, StreamId, StreamState};
 
 use crate::{
     Error,
-    events::{KEY_CHANGED, came_after},
+    events::{KEY_CHANGED, STREAM_DELETED, STREAM_STOPPED, came_after, micros},
+    history::Histories,
     live::{Change, Live, LiveStream},
     origins::Origins,
     registry::Registry,
@@ -30,6 +31,7 @@ pub(crate) struct Lifecycle {
     pub(crate) live: Arc<Live>,
     pub(crate) registry: Registry,
     pub(crate) origins: Arc<Origins>,
+    pub(crate) histories: Histories,
     pub(crate) nudge: Nudge,
     pub(crate) grace: Duration,
 }
@@ -55,48 +57,89 @@ impl Lifecycle {
     ) -> Result<(), Error> {
         use proto::convert::field;
         let id: StreamId = field(&report.stream_id, "stream_id")?;
-        let slug = match self.live.get(id) {
-            Some(known) => known.slug,
-            None => {
-                self.database
-                    .streams()
-                    .by_id(id)
-                    .await?
-                    .ok_or(StorageError::NoStream(id))?
-                    .slug
-            }
-        };
         let state = report.state();
         if state == PublishState::Unspecified {
             return Err(proto::ConvertError::Field { field: "state" }.into());
         }
+        let publish: PublishId = field(&report.publish_id, "publish_id")?;
+        let known = self.live.get(id);
+        let (slug, restricted) = match &known {
+            Some(known) => (known.slug.clone(), known.restricted),
+            None => {
+                let stream = self.database.streams().by_id(id).await?;
+                let Some(stream) = stream else {
+                    self.live.stop(id, STREAM_DELETED);
+                    return Err(StorageError::NoStream(id).into());
+                };
+                // Reported a moment before its ingest heard that it was stopped.
+                if stream
+                    .stopped_at
+                    .is_some_and(|at| !came_after(publish, micros(at)))
+                {
+                    if state != PublishState::Ended {
+                        self.live.stop(id, STREAM_STOPPED);
+                    }
+                    return Ok(());
+                }
+                (
+                    stream.slug.clone(),
+                    stream.is_restricted() || stream.testing,
+                )
+            }
+        };
+        let health = report.health.unwrap_or_default();
         let change = self.live.report(LiveStream {
             id,
             slug,
             ingest,
             ingest_address: address.to_owned(),
-            publish: field(&report.publish_id, "publish_id")?,
+            publish,
             state,
-            health: report.health.unwrap_or_default(),
+            health: health.clone(),
             reported: Instant::now(),
             origin: None,
+            restricted,
+            peak_viewers: 0,
         });
         match change {
-            Change::Started => self.move_to(id, StreamState::Live).await,
-            Change::Ended => self.end(id).await,
-            Change::None => Ok(()),
+            Change::Started => {
+                self.histories.start(id);
+                self.start(id).await?;
+            }
+            Change::Ended => {
+                let peak = known.map_or(0, |known| known.peak_viewers);
+                self.database.streams().set_peak(id, peak).await?;
+                return self.end(id).await;
+            }
+            Change::None => {}
         }
+        let viewers = self.registry.viewers(id);
+        self.live.seen_by(id, viewers);
+        self.histories.add(id, &health, viewers);
+        Ok(())
+    }
+
+    /// A publisher came: the stream is on air, and edges hear of the sessions that may not watch.
+    async fn start(&self, id: StreamId) -> Result<(), Error> {
+        self.moved(id, self.database.streams().start(id).await)?;
+        for session in self.database.shares().revoked(id).await? {
+            self.live.revoke_session(id, session);
+        }
+        Ok(())
     }
 
     async fn end(&self, id: StreamId) -> Result<(), Error> {
         self.origins.forget(id).await?;
-        self.move_to(id, StreamState::Offline).await
+        let offline = StreamState::Offline;
+        let moved = self.database.streams().transition(id, offline, None).await;
+        self.moved(id, moved)
     }
 
-    async fn move_to(&self, id: StreamId, to: StreamState) -> Result<(), Error> {
-        match self.database.streams().transition(id, to).await {
+    fn moved(&self, id: StreamId, moved: Result<Stream, StorageError>) -> Result<(), Error> {
+        match moved {
             Ok(stream) => {
-                tracing::info!(stream_id = %id, slug = %stream.slug, state = %to, "stream changed state");
+                tracing::info!(stream_id = %id, slug = %stream.slug, state = %stream.state, "stream changed state");
+                self.live.set_restricted(id, stream.is_restricted());
                 self.nudge.nudge();
                 Ok(())
             }
@@ -134,13 +177,13 @@ impl Lifecycle {
         let publishers = self.live.publishers();
         let streams = self.database.streams();
         let recorded: HashSet<StreamId> = streams
-            .in_state(StreamState::Live)
+            .on_air()
             .await?
             .into_iter()
             .map(|stream| stream.id)
             .collect();
         for (id, _) in publishers.iter().filter(|(id, _)| !recorded.contains(id)) {
-            self.move_to(*id, StreamState::Live).await?;
+            self.start(*id).await?;
         }
         for id in recorded
             .into_iter()

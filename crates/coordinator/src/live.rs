@@ -1,15 +1,19 @@
 //! What is live now, as ingests and origins report it, and who wants to know.
 //!
-//! Owns the in-memory view and its watchers. Pure of I/O: the lifecycle in the database follows it
-//! (see `lifecycle`).
+//! Owns the in-memory view and its watchers, and what else every service must know at once: which flags
+//! are off, which playback sessions were revoked, what playback tokens are verified with. Pure of I/O: the
+//! lifecycle in the database follows it (see `lifecycle`).
 
 use std::{collections::HashMap, time::Duration};
 
+use auth::PublicKey;
 use parking_lot::Mutex;
 use proto::coordinator::{PublishState, StreamHealth, WatchResponse, watch_response::Event};
 use tokio::{sync::broadcast, time::Instant};
-use types::{Epoch, InstanceId, PublishId, Slug, StreamId};
+use types::{Epoch, Flag, InstanceId, PublishId, SessionId, Slug, StreamId};
 
+/// Revoked sessions of one stream that watchers are told of; the coordinator gives out no more.
+const MAX_REVOKED: usize = 10_000;
 /// Events a watcher may lag behind before it must take a new snapshot.
 const WATCH_CAPACITY: usize = 4096;
 /// A publisher that sent nothing for so long is dead when another comes (design §2).
@@ -35,6 +39,10 @@ pub(crate) struct LiveStream {
     pub(crate) health: StreamHealth,
     pub(crate) reported: Instant,
     pub(crate) origin: Option<OriginRef>,
+    /// Played with a playback token only.
+    pub(crate) restricted: bool,
+    /// The most viewers at once.
+    pub(crate) peak_viewers: u32,
 }
 
 impl LiveStream {
@@ -58,7 +66,7 @@ impl LiveStream {
             origin_instance_id: origin
                 .map(|origin| origin.instance.to_string())
                 .unwrap_or_default(),
-            restricted: false,
+            restricted: self.restricted,
         })
     }
 }
@@ -74,16 +82,51 @@ pub(crate) enum Change {
     None,
 }
 
+#[derive(Default)]
+struct State {
+    streams: HashMap<StreamId, LiveStream>,
+    /// Of live streams.
+    revoked: HashMap<StreamId, Vec<SessionId>>,
+    flags_off: Vec<Flag>,
+    playback_keys: Vec<PublicKey>,
+}
+
+impl State {
+    fn flags(&self) -> Event {
+        let off = self.flags_off.iter().map(ToString::to_string).collect();
+        Event::Flags(proto::coordinator::Flags { off })
+    }
+
+    fn keys(&self) -> Event {
+        let keys = self.playback_keys.iter();
+        Event::PlaybackKeys(proto::coordinator::PlaybackKeys {
+            keys: keys
+                .map(|key| proto::coordinator::PlaybackKey {
+                    key_id: key.id().0,
+                    public_key: key.0.to_vec().into(),
+                })
+                .collect(),
+        })
+    }
+}
+
+fn session_revoked(stream: StreamId, session: SessionId) -> Event {
+    Event::SessionRevoked(proto::coordinator::SessionRevoked {
+        stream_id: stream.to_string(),
+        session_id: session.to_string(),
+    })
+}
+
 /// All live streams.
 pub(crate) struct Live {
-    streams: Mutex<HashMap<StreamId, LiveStream>>,
+    state: Mutex<State>,
     watchers: broadcast::Sender<WatchResponse>,
 }
 
 impl Default for Live {
     fn default() -> Self {
         Self {
-            streams: Mutex::default(),
+            state: Mutex::default(),
             watchers: broadcast::Sender::new(WATCH_CAPACITY),
         }
     }
@@ -92,16 +135,87 @@ impl Default for Live {
 impl Live {
     /// A snapshot, and everything after it.
     pub(crate) fn watch(&self) -> (Vec<WatchResponse>, broadcast::Receiver<WatchResponse>) {
-        let streams = self.streams.lock();
-        let mut snapshot: Vec<_> = streams
-            .values()
-            .map(|stream| WatchResponse {
-                event: Some(stream.event()),
-            })
-            .collect();
-        let end = Event::SnapshotEnd(proto::coordinator::SnapshotEnd {});
-        snapshot.push(WatchResponse { event: Some(end) });
-        (snapshot, self.watchers.subscribe())
+        let state = self.state.lock();
+        let mut events = vec![state.keys(), state.flags()];
+        events.extend(state.streams.values().map(LiveStream::event));
+        for (stream, sessions) in &state.revoked {
+            events.extend(sessions.iter().map(|id| session_revoked(*stream, *id)));
+        }
+        events.push(Event::SnapshotEnd(proto::coordinator::SnapshotEnd {}));
+        let snapshot = events
+            .into_iter()
+            .map(|event| WatchResponse { event: Some(event) });
+        (snapshot.collect(), self.watchers.subscribe())
+    }
+
+    /// Says which flags are off; watchers hear it when that is another set.
+    pub(crate) fn set_flags_off(&self, off: Vec<Flag>) {
+        let mut state = self.state.lock();
+        if state.flags_off != off {
+            state.flags_off = off;
+            self.announce(state.flags());
+        }
+    }
+
+    /// Says what playback tokens are verified with; watchers hear it when that is another set.
+    pub(crate) fn set_playback_keys(&self, keys: Vec<PublicKey>) {
+        let mut state = self.state.lock();
+        if state.playback_keys != keys {
+            state.playback_keys = keys;
+            self.announce(state.keys());
+        }
+    }
+
+    /// Tells edges and ingests to close what a session opened.
+    pub(crate) fn revoke_session(&self, stream: StreamId, session: SessionId) {
+        let mut state = self.state.lock();
+        if !state.streams.contains_key(&stream) {
+            return;
+        }
+        let revoked = state.revoked.entry(stream).or_default();
+        if !revoked.contains(&session) && revoked.len() < MAX_REVOKED {
+            revoked.push(session);
+        }
+        self.announce(session_revoked(stream, session));
+    }
+
+    /// Says whether a stream plays with a token only.
+    pub(crate) fn set_restricted(&self, id: StreamId, restricted: bool) {
+        let mut state = self.state.lock();
+        if let Some(stream) = state.streams.get_mut(&id)
+            && stream.restricted != restricted
+        {
+            stream.restricted = restricted;
+            let event = stream.event();
+            self.announce(event);
+        }
+    }
+
+    /// Ends a stream at once: its publisher is cut off, and there is no grace period.
+    pub(crate) fn stop(&self, id: StreamId, reason: &str) -> Option<LiveStream> {
+        let mut state = self.state.lock();
+        state.revoked.remove(&id);
+        let stopped = state.streams.remove(&id);
+        self.announce(Event::PublishRevoked(proto::coordinator::PublishRevoked {
+            stream_id: id.to_string(),
+            reason: reason.to_owned(),
+            except_publish_id: String::new(),
+            end: true,
+        }));
+        if let Some(stream) = &stopped {
+            self.announce_gone(id, &stream.slug);
+        }
+        stopped
+    }
+
+    /// Remembers the most viewers at once. Answers the most.
+    pub(crate) fn seen_by(&self, id: StreamId, viewers: u32) -> u32 {
+        let mut state = self.state.lock();
+        let Some(stream) = state.streams.get_mut(&id) else {
+            return viewers;
+        };
+        stream.peak_viewers = stream.peak_viewers.max(viewers);
+        stream.peak_viewers
     }
 
     fn announce(&self, event: Event) {
@@ -121,12 +235,13 @@ impl Live {
 
     /// The live stream with this id.
     pub(crate) fn get(&self, id: StreamId) -> Option<LiveStream> {
-        self.streams.lock().get(&id).cloned()
+        self.state.lock().streams.get(&id).cloned()
     }
 
     /// Takes an ingest's report of one stream.
     pub(crate) fn report(&self, report: LiveStream) -> Change {
-        let mut streams = self.streams.lock();
+        let mut state = self.state.lock();
+        let streams = &mut state.streams;
         let known = streams.get_mut(&report.id);
         // A publisher that came later (ids are ordered by time) replaces one that came before, whichever
         // ingest speaks last, and however late an end is heard of.
@@ -134,7 +249,7 @@ impl Live {
             && newer.0 > report.publish
             && (newer.1 != report.ingest || report.state == PublishState::Ended)
         {
-            drop(streams);
+            drop(state);
             if report.state == PublishState::Live {
                 self.revoke(report.id, "another publisher took over", Some(newer.0));
             }
@@ -144,7 +259,7 @@ impl Live {
             if streams.remove(&report.id).is_none() {
                 return Change::None;
             }
-            drop(streams);
+            state.revoked.remove(&report.id);
             self.announce_gone(report.id, &report.slug);
             return Change::Ended;
         }
@@ -153,6 +268,8 @@ impl Live {
                 let moved = known.ingest_address != report.ingest_address;
                 *known = LiveStream {
                     origin: known.origin.take(),
+                    restricted: known.restricted,
+                    peak_viewers: known.peak_viewers,
                     ..report
                 };
                 if moved {
@@ -177,14 +294,16 @@ impl Live {
 
     /// Ends streams whose ingest reported nothing for `patience`. Answers which.
     pub(crate) fn expire(&self, patience: Duration) -> Vec<StreamId> {
-        let mut streams = self.streams.lock();
-        let gone: Vec<_> = streams
+        let mut state = self.state.lock();
+        let gone: Vec<_> = state
+            .streams
             .values()
             .filter(|stream| stream.reported.elapsed() > patience)
             .map(|stream| (stream.id, stream.slug.clone()))
             .collect();
         for (id, slug) in &gone {
-            streams.remove(id);
+            state.streams.remove(id);
+            state.revoked.remove(id);
             self.announce_gone(*id, slug);
         }
         gone.into_iter().map(|(id, _)| id).collect()
@@ -192,8 +311,8 @@ impl Live {
 
     /// Sets or clears a stream's origin. A lower epoch than the known one changes nothing.
     pub(crate) fn set_origin(&self, id: StreamId, origin: Option<OriginRef>) {
-        let mut streams = self.streams.lock();
-        let Some(stream) = streams.get_mut(&id) else {
+        let mut state = self.state.lock();
+        let Some(stream) = state.streams.get_mut(&id) else {
             return;
         };
         let older = match (&stream.origin, &origin) {
@@ -208,16 +327,14 @@ impl Live {
 
     /// The live streams with their publishers.
     pub(crate) fn publishers(&self) -> Vec<(StreamId, PublishId)> {
-        let streams = self.streams.lock();
-        streams
-            .values()
-            .map(|stream| (stream.id, stream.publish))
-            .collect()
+        let state = self.state.lock();
+        let streams = state.streams.values();
+        streams.map(|stream| (stream.id, stream.publish)).collect()
     }
 
     /// The live streams' ids.
     pub(crate) fn ids(&self) -> Vec<StreamId> {
-        self.streams.lock().keys().copied().collect()
+        self.state.lock().streams.keys().copied().collect()
     }
 }
 
@@ -236,6 +353,8 @@ mod tests {
             health: StreamHealth::default(),
             reported: Instant::now(),
             origin: None,
+            restricted: false,
+            peak_viewers: 0,
         }
     }
 

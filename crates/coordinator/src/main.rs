@@ -2,7 +2,9 @@
 
 use anyhow::Context;
 use clap::Parser;
-use coordinator::{KeyRing, Server, Settings, bootstrap, data_folder, database_url};
+use coordinator::{
+    KeyRing, Server, Settings, bootstrap, bootstrap_owner, data_folder, database_url,
+};
 use runtime::{Health, Shutdown, config, telemetry::Telemetry};
 
 #[tokio::main]
@@ -18,9 +20,16 @@ async fn main() -> anyhow::Result<()> {
     let database = storage::Database::connect(&database_url(&config))
         .await
         .context("open the database")?;
-    let keys = KeyRing::open(&config.data_dir).context("open the key ring")?;
+    let keys =
+        KeyRing::open(&config.data_dir, config.secret_key.as_ref()).context("open the key ring")?;
+    bootstrap_owner(&database, &config.bootstrap).await?;
     if let Some(first) = bootstrap(&database, &keys, &config.bootstrap).await? {
         tracing::info!(stream = %first.slug, "made the first stream; `streamr key` makes it a key");
+    }
+    if database.users().owner().await?.is_none() {
+        tracing::warn!(
+            "nobody owns this server yet: `streamr admin setup-link` prints the link to make the account, or set STREAMR__BOOTSTRAP__EMAIL and STREAMR__BOOTSTRAP__PASSWORD"
+        );
     }
     let ops = coordinator::ops(&config, &telemetry, &health)?;
     shutdown.spawn(ops.0.serve(ops.1, shutdown.clone()));

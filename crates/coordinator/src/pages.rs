@@ -19,6 +19,19 @@ use crate::{Settings, rest::Links};
 pub(crate) fn routes(settings: Settings) -> Router {
     Router::new()
         .route("/", get(front))
+        .route("/setup", get(front))
+        .route("/login", get(front))
+        .route("/register", get(front))
+        .route("/forgot", get(front))
+        .route("/reset", get(front))
+        .route("/account", get(front))
+        .route("/streams", get(front))
+        .route("/streams/{stream}", get(front))
+        .route("/streams/{stream}/connect", get(front))
+        .route("/streams/{stream}/live", get(front))
+        .route("/streams/{stream}/access", get(front))
+        .route("/admin", get(front))
+        .route("/admin/{section}", get(front))
         .route("/watch/{stream}", get(watch))
         .route("/assets/{*path}", get(file))
         .route("/favicon.svg", get(favicon))
@@ -61,7 +74,7 @@ fn missing() -> Response {
 /// A page may run its own scripts, and reach the API and playback; nothing else (promise G4).
 fn policy(playback: &str) -> String {
     format!(
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob: {playback}; \
          connect-src 'self' {playback}; media-src 'self' blob: {playback}; worker-src 'self' blob:; \
          manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )

@@ -4,15 +4,19 @@ use std::{sync::Arc, time::Duration};
 
 use cache::Cache;
 use proto::coordinator::{AuthorizePublishRequest, AuthorizePublishResponse};
-use storage::Database;
-use types::{InstanceId, PublishId};
+use storage::{Database, Stream};
+use time::OffsetDateTime;
+use types::{Flag, InstanceId, PublishId, StreamState};
 
-use crate::{Error, KeyRing, StreamKey, live::Live};
+use crate::{Error, KeyRing, StreamKey, live::Live, settings::RuntimeSettings};
 
 /// Wrong keys that one address may send within [`WINDOW`] (promise D5).
 const WRONG_KEYS: u32 = 10;
 /// The window.
 const WINDOW: Duration = Duration::from_secs(60);
+
+/// How long a stream that was ended stays ended: encoders try again by themselves.
+const STOPPED: time::Duration = time::Duration::seconds(10);
 
 /// Answers `AuthorizePublish`.
 pub(crate) struct PublishAuthority {
@@ -20,6 +24,7 @@ pub(crate) struct PublishAuthority {
     pub(crate) keys: KeyRing,
     pub(crate) cache: Cache,
     pub(crate) live: Arc<Live>,
+    pub(crate) settings: RuntimeSettings,
 }
 
 impl PublishAuthority {
@@ -44,6 +49,7 @@ impl PublishAuthority {
                 Error::WrongKey
             });
         };
+        self.check(&stream).await?;
         let publish = PublishId::new();
         if let Some(live) = self.live.get(stream.id)
             && live.ingest != ingest
@@ -59,5 +65,27 @@ impl PublishAuthority {
             slug: stream.slug.to_string(),
             publish_id: publish.to_string(),
         })
+    }
+
+    /// Whether the stream may be published to now, by whoever has its key.
+    async fn check(&self, stream: &Stream) -> Result<(), Error> {
+        if stream.state == StreamState::Archived {
+            return Err(Error::Archived);
+        }
+        let since = stream.stopped_at.map(|at| OffsetDateTime::now_utc() - at);
+        if since.is_some_and(|since| since < STOPPED) {
+            return Err(Error::JustEnded);
+        }
+        // Who is on air stays there, and may return.
+        if !stream.state.is_on_air() && !self.settings.is_on(Flag::Publishing) {
+            return Err(Error::PublishingPaused);
+        }
+        if let Some(owner) = stream.owner {
+            let owner = self.database.users().by_id(owner).await?;
+            if owner.is_some_and(|owner| owner.banned_at.is_some()) {
+                return Err(Error::Banned);
+            }
+        }
+        Ok(())
     }
 }

@@ -15,10 +15,16 @@ const PRESENCE: Duration = Duration::from_secs(5);
 /// The service registry.
 #[derive(Clone)]
 pub(crate) struct Registry {
-    pub(crate) cache: Cache,
+    cache: Cache,
 }
 
 impl Registry {
+    pub(crate) fn new(cache: &Cache) -> Self {
+        Self {
+            cache: cache.clone(),
+        }
+    }
+
     pub(crate) fn heartbeat(&self, request: &HeartbeatRequest) -> Result<(), Error> {
         let instance: InstanceId = proto::convert::field(&request.instance_id, "instance_id")?;
         self.cache.put_presence(
@@ -29,7 +35,8 @@ impl Registry {
         Ok(())
     }
 
-    fn instances(&self) -> Vec<HeartbeatRequest> {
+    /// The services that reported lately.
+    pub(crate) fn instances(&self) -> Vec<HeartbeatRequest> {
         let present = self.cache.presence("service/");
         present
             .iter()

@@ -16,12 +16,23 @@ use runtime::{
 };
 use storage::Database;
 use tonic::service::interceptor::InterceptedService;
-use types::StreamState;
 
 use crate::{
-    Error, KeyRing, Settings, events::RevokeOnKeyChange, grpc::CoordinatorService,
-    lifecycle::Lifecycle, live::Live, origins::Origins, pages, publish::PublishAuthority,
-    registry::Registry, rest,
+    Error, KeyRing, Settings,
+    accounts::{Accounts, Mailer, Postman, Signing},
+    events::FollowChanges,
+    feeds::Feeds,
+    grpc::CoordinatorService,
+    history::Histories,
+    housekeeping::Housekeeping,
+    lifecycle::Lifecycle,
+    live::Live,
+    origins::Origins,
+    pages,
+    publish::PublishAuthority,
+    registry::Registry,
+    rest,
+    settings::RuntimeSettings,
 };
 
 /// Connections of services; they are ours.
@@ -41,6 +52,9 @@ pub struct Server {
     bus: LocalBus,
     lifecycle: Arc<Lifecycle>,
     database: Database,
+    housekeeping: Housekeeping,
+    feeds: Feeds,
+    postman: Option<Postman>,
     ready: Check,
 }
 
@@ -52,9 +66,7 @@ impl Server {
         keys: KeyRing,
         health: &Health,
     ) -> Result<Self, Error> {
-        let ready = health.require("database");
-        database.ping().await?;
-        ready.ok();
+        let ready = reachable(&database, health).await?;
         let public = listen("public HTTP", "coordinator.bind", settings.bind)?;
         let internal = listen(
             "coordinator gRPC",
@@ -62,67 +74,84 @@ impl Server {
             settings.grpc_bind,
         )?;
         let (cache, live, nudge) = (Cache::memory(), Arc::new(Live::default()), Nudge::default());
-        let registry = Registry {
-            cache: cache.clone(),
-        };
-        let were_live = database.streams().in_state(StreamState::Live).await?;
-        let recovering = were_live.into_iter().map(|stream| stream.id).collect();
-        let origins = Arc::new(Origins {
-            database: database.clone(),
-            cache: cache.clone(),
-            live: Arc::clone(&live),
-            recorded: parking_lot::Mutex::default(),
-            recovering: parking_lot::Mutex::new(recovering),
-            started: tokio::time::Instant::now(),
-        });
+        let registry = Registry::new(&cache);
+        let histories = Histories::default();
+        let People {
+            accounts,
+            runtime,
+            postman,
+        } = People::open(&settings, &database, &keys, &cache, &live).await?;
+        let feeds = Feeds::new(
+            database.clone(),
+            Arc::clone(&live),
+            registry.clone(),
+            histories.clone(),
+        );
+        let origins = origins(&database, &cache, &live).await?;
         let lifecycle = Arc::new(Lifecycle {
             database: database.clone(),
             live: Arc::clone(&live),
             registry: registry.clone(),
             origins: Arc::clone(&origins),
+            histories: histories.clone(),
             nudge: nudge.clone(),
             grace: settings.grace,
         });
         let service = CoordinatorService {
             authority: PublishAuthority {
                 database: database.clone(),
-                keys,
-                cache,
+                keys: keys.clone(),
+                cache: cache.clone(),
                 live: Arc::clone(&live),
+                settings: runtime.clone(),
             },
             lifecycle: Arc::clone(&lifecycle),
             registry: registry.clone(),
-            origins,
+            origins: Arc::clone(&origins),
             live: Arc::clone(&live),
         };
-        let guarded = InterceptedService::new(
-            CoordinatorServer::new(service),
-            RequireToken::new(settings.service_token.as_ref()),
-        );
-        let grpc = tonic::service::Routes::new(guarded)
-            .prepare()
-            .into_axum_router();
-        let mut bus = LocalBus::new(Arc::new(database.outbox()), nudge);
-        bus.subscribe(Arc::new(RevokeOnKeyChange {
+        let grpc = internal_routes(service, &settings);
+        let follow = FollowChanges {
+            database: database.clone(),
             live: Arc::clone(&live),
-        }));
-        let public = HttpServer::new("coordinator", public, settings.tls.clone(), settings.limits);
+            origins,
+            settings: runtime.clone(),
+            feeds: feeds.clone(),
+        };
+        let mut bus = LocalBus::new(Arc::new(database.outbox()), nudge.clone());
+        bus.subscribe(Arc::new(follow));
+        let housekeeping = Housekeeping {
+            database: database.clone(),
+            live: Arc::clone(&live),
+            settings: runtime.clone(),
+            signing: accounts.signing.clone(),
+        };
         let rest = rest::routes(rest::Api {
             database: database.clone(),
+            cache,
             live,
             registry,
             settings: settings.clone(),
+            runtime,
+            accounts,
+            keys,
+            feeds: feeds.clone(),
+            histories,
+            nudge,
         })
-        .merge(pages::routes(settings));
-        let internal = HttpServer::new("coordinator_grpc", internal, None, INTERNAL);
+        .merge(pages::routes(settings.clone()));
+        let (tls, limits) = (settings.tls, settings.limits);
         Ok(Self {
-            public,
-            internal,
+            public: HttpServer::new("coordinator", public, tls, limits),
+            internal: HttpServer::new("coordinator_grpc", internal, None, INTERNAL),
             grpc,
             rest,
             bus,
             lifecycle,
             database,
+            housekeeping,
+            feeds,
+            postman,
             ready,
         })
     }
@@ -147,10 +176,18 @@ impl Server {
             bus,
             lifecycle,
             database,
+            housekeeping,
+            feeds,
+            postman,
             ready,
         } = self;
         shutdown.spawn_until_cancelled(bus.run());
         shutdown.spawn_until_cancelled(lifecycle.sweep());
+        shutdown.spawn_until_cancelled(feeds.run());
+        housekeeping.start(&shutdown);
+        if let Some(postman) = postman {
+            shutdown.spawn(postman.run(shutdown.clone()));
+        }
         shutdown.spawn_until_cancelled(async move {
             loop {
                 tokio::time::sleep(PING).await;
@@ -162,6 +199,80 @@ impl Server {
         });
         shutdown.spawn(internal.serve(grpc, shutdown.clone()));
         public.serve(rest.merge(more), shutdown.clone()).await;
+    }
+}
+
+/// The database's part of readiness; it must answer now.
+async fn reachable(database: &Database, health: &Health) -> Result<Check, Error> {
+    let ready = health.require("database");
+    database.ping().await?;
+    ready.ok();
+    Ok(ready)
+}
+
+fn internal_routes(service: CoordinatorService, settings: &Settings) -> Router {
+    let guarded = InterceptedService::new(
+        CoordinatorServer::new(service),
+        RequireToken::new(settings.service_token.as_ref()),
+    );
+    tonic::service::Routes::new(guarded)
+        .prepare()
+        .into_axum_router()
+}
+
+/// Who packages what; streams that were live before this start are given time to be heard of.
+async fn origins(
+    database: &Database,
+    cache: &Cache,
+    live: &Arc<Live>,
+) -> Result<Arc<Origins>, Error> {
+    let were_live = database.streams().on_air().await?;
+    let recovering = were_live.into_iter().map(|stream| stream.id).collect();
+    Ok(Arc::new(Origins {
+        database: database.clone(),
+        cache: cache.clone(),
+        live: Arc::clone(live),
+        recorded: parking_lot::Mutex::default(),
+        recovering: parking_lot::Mutex::new(recovering),
+        started: tokio::time::Instant::now(),
+    }))
+}
+
+/// Accounts and what an admin sets.
+struct People {
+    accounts: Accounts,
+    runtime: RuntimeSettings,
+    postman: Option<Postman>,
+}
+
+impl People {
+    async fn open(
+        settings: &Settings,
+        database: &Database,
+        keys: &KeyRing,
+        cache: &Cache,
+        live: &Arc<Live>,
+    ) -> Result<Self, Error> {
+        let registration = settings.registration;
+        let runtime =
+            RuntimeSettings::open(database.clone(), Arc::clone(live), registration).await?;
+        let rotation = settings.key_rotation;
+        let signing = Signing::open(database.clone(), keys.clone(), rotation).await?;
+        live.set_playback_keys(signing.playback_keys().public_keys());
+        let (mailer, postman) = Mailer::new(&settings.mail)?;
+        let accounts = Accounts::new(
+            database.clone(),
+            keys.clone(),
+            signing,
+            cache.clone(),
+            mailer,
+            runtime.clone(),
+        );
+        Ok(Self {
+            accounts,
+            runtime,
+            postman,
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use prost::Message;
 use proto::events as wire;
-use types::{EventId, Slug, StreamId};
+use types::{EventId, SessionId, Slug, StreamId};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +26,35 @@ pub enum Fact {
     StreamKeyChanged {
         /// Which.
         stream: StreamId,
+    },
+    /// A stream's title, description, visibility or what it starts as changed.
+    StreamChanged {
+        /// Which.
+        stream: StreamId,
+    },
+    /// A stream's owner or an admin ended it: its publisher is cut off, without a grace period.
+    StreamStopped {
+        /// Which.
+        stream: StreamId,
+    },
+    /// A stream was deleted.
+    StreamDeleted {
+        /// Which.
+        stream: StreamId,
+        /// Its name in URLs.
+        slug: Slug,
+    },
+    /// A playback session was revoked: what it opened is to be closed.
+    SessionRevoked {
+        /// Of which stream.
+        stream: StreamId,
+        /// Which.
+        session: SessionId,
+    },
+    /// A setting or a feature flag changed.
+    SettingChanged {
+        /// Its name.
+        name: String,
     },
 }
 
@@ -55,12 +84,27 @@ pub enum DecodeError {
 }
 
 impl Event {
-    /// What the fact is about: events of one aggregate arrive in the order of their versions.
-    pub fn aggregate(&self) -> String {
+    /// The stream it is about, if it is about one.
+    pub fn stream(&self) -> Option<StreamId> {
         match &self.fact {
             Fact::StreamStarted { stream, .. }
             | Fact::StreamEnded { stream, .. }
-            | Fact::StreamKeyChanged { stream } => format!("stream/{stream}"),
+            | Fact::StreamKeyChanged { stream }
+            | Fact::StreamChanged { stream }
+            | Fact::StreamStopped { stream }
+            | Fact::StreamDeleted { stream, .. }
+            | Fact::SessionRevoked { stream, .. } => Some(*stream),
+            Fact::SettingChanged { .. } => None,
+        }
+    }
+
+    /// What the fact is about: events of one aggregate arrive in the order of their versions.
+    pub fn aggregate(&self) -> String {
+        match &self.fact {
+            Fact::SettingChanged { name } => format!("setting/{name}"),
+            _ => self
+                .stream()
+                .map_or_else(String::new, |stream| format!("stream/{stream}")),
         }
     }
 
@@ -70,6 +114,11 @@ impl Event {
             Fact::StreamStarted { .. } => "StreamStarted",
             Fact::StreamEnded { .. } => "StreamEnded",
             Fact::StreamKeyChanged { .. } => "StreamKeyChanged",
+            Fact::StreamChanged { .. } => "StreamChanged",
+            Fact::StreamStopped { .. } => "StreamStopped",
+            Fact::StreamDeleted { .. } => "StreamDeleted",
+            Fact::SessionRevoked { .. } => "SessionRevoked",
+            Fact::SettingChanged { .. } => "SettingChanged",
         }
     }
 
@@ -88,6 +137,25 @@ impl Event {
             Fact::StreamKeyChanged { stream } => Wire::StreamKeyChanged(wire::StreamKeyChanged {
                 stream_id: stream.to_string(),
             }),
+            Fact::StreamChanged { stream } => Wire::StreamChanged(wire::StreamChanged {
+                stream_id: stream.to_string(),
+            }),
+            Fact::StreamStopped { stream } => Wire::StreamStopped(wire::StreamStopped {
+                stream_id: stream.to_string(),
+            }),
+            Fact::StreamDeleted { stream, slug } => Wire::StreamDeleted(wire::StreamDeleted {
+                stream_id: stream.to_string(),
+                slug: slug.to_string(),
+            }),
+            Fact::SessionRevoked { stream, session } => {
+                Wire::SessionRevoked(wire::SessionRevoked {
+                    stream_id: stream.to_string(),
+                    session_id: session.to_string(),
+                })
+            }
+            Fact::SettingChanged { name } => {
+                Wire::SettingChanged(wire::SettingChanged { name: name.clone() })
+            }
         };
         wire::Envelope {
             id: self.id.to_string(),
@@ -120,6 +188,21 @@ impl Event {
             Wire::StreamKeyChanged(fact) => Fact::StreamKeyChanged {
                 stream: field(&fact.stream_id, "stream_id")?,
             },
+            Wire::StreamChanged(fact) => Fact::StreamChanged {
+                stream: field(&fact.stream_id, "stream_id")?,
+            },
+            Wire::StreamStopped(fact) => Fact::StreamStopped {
+                stream: field(&fact.stream_id, "stream_id")?,
+            },
+            Wire::StreamDeleted(fact) => Fact::StreamDeleted {
+                stream: field(&fact.stream_id, "stream_id")?,
+                slug: field(&fact.slug, "slug")?,
+            },
+            Wire::SessionRevoked(fact) => Fact::SessionRevoked {
+                stream: field(&fact.stream_id, "stream_id")?,
+                session: field(&fact.session_id, "session_id")?,
+            },
+            Wire::SettingChanged(fact) => Fact::SettingChanged { name: fact.name },
         };
         Ok(Self {
             id: field(&envelope.id, "id")?,
@@ -143,8 +226,21 @@ mod tests {
                 stream,
                 slug: slug.clone(),
             },
-            Fact::StreamEnded { stream, slug },
+            Fact::StreamEnded {
+                stream,
+                slug: slug.clone(),
+            },
             Fact::StreamKeyChanged { stream },
+            Fact::StreamChanged { stream },
+            Fact::StreamStopped { stream },
+            Fact::StreamDeleted { stream, slug },
+            Fact::SessionRevoked {
+                stream,
+                session: SessionId::new(),
+            },
+            Fact::SettingChanged {
+                name: "registration".to_owned(),
+            },
         ] {
             let event = Event {
                 id: EventId::new(),

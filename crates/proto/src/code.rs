@@ -20,6 +20,14 @@ pub enum ErrorCode {
     FailedPrecondition,
     /// Overtaken by someone with a higher fencing number.
     Fenced,
+    /// It is not as the caller last saw it.
+    Changed,
+    /// Larger than it may be.
+    TooLarge,
+    /// In a form that isn't read here.
+    UnsupportedMediaType,
+    /// Understood, and contradicts itself or what came before.
+    Unprocessable,
     /// Too much, too fast; later.
     TooManyRequests,
     /// Something needed is away; later.
@@ -32,13 +40,16 @@ impl ErrorCode {
     /// The gRPC status code.
     pub const fn grpc(self) -> Code {
         match self {
-            Self::InvalidArgument => Code::InvalidArgument,
+            Self::InvalidArgument
+            | Self::TooLarge
+            | Self::UnsupportedMediaType
+            | Self::Unprocessable => Code::InvalidArgument,
             Self::Unauthenticated => Code::Unauthenticated,
             Self::PermissionDenied => Code::PermissionDenied,
             Self::NotFound => Code::NotFound,
             Self::AlreadyExists => Code::AlreadyExists,
             Self::FailedPrecondition => Code::FailedPrecondition,
-            Self::Fenced => Code::Aborted,
+            Self::Fenced | Self::Changed => Code::Aborted,
             Self::TooManyRequests => Code::ResourceExhausted,
             Self::Unavailable => Code::Unavailable,
             Self::Internal => Code::Internal,
@@ -53,6 +64,10 @@ impl ErrorCode {
             Self::PermissionDenied => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::AlreadyExists | Self::FailedPrecondition | Self::Fenced => StatusCode::CONFLICT,
+            Self::Changed => StatusCode::PRECONDITION_FAILED,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Unprocessable => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,

@@ -11,8 +11,8 @@ mod value;
 pub use error::ConfigError;
 pub use load::{Flags, LogDefaults, from_command_line, load, load_from};
 pub use section::{
-    Bootstrap, Bus, Cache, Config, Coordinator, Database, Ingest, LogFormat, LogSection, Packager,
-    Playback, Role, Roles,
+    Accounts, Bootstrap, Bus, Cache, Config, Coordinator, Database, Ingest, LogFormat, LogSection,
+    Mail, Packager, Playback, Role, Roles,
 };
 pub use tls::{Acme, Challenge, Domains, TlsSection};
 pub use value::{Seconds, Size};

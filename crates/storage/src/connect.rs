@@ -10,7 +10,10 @@ use sea_orm::{
 };
 use types::Secret;
 
-use crate::{Origins, OutboxTable, StorageError, Streams};
+use crate::{
+    Audit, Idempotency, Links, Logins, Origins, OutboxTable, Settings, Shares, SigningKeys,
+    StorageError, Streams, Users,
+};
 
 /// How long a statement waits for a connection or another process's write.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -51,6 +54,46 @@ impl Database {
         Streams::new(self.clone())
     }
 
+    /// Accounts.
+    pub fn users(&self) -> Users {
+        Users::new(self.clone())
+    }
+
+    /// Log-ins and their refresh tokens.
+    pub fn logins(&self) -> Logins {
+        Logins::new(self.clone())
+    }
+
+    /// One-time links and invitations.
+    pub fn links(&self) -> Links {
+        Links::new(self.clone())
+    }
+
+    /// Share links and playback sessions.
+    pub fn shares(&self) -> Shares {
+        Shares::new(self.clone())
+    }
+
+    /// Keys that tokens are signed with.
+    pub fn signing_keys(&self) -> SigningKeys {
+        SigningKeys::new(self.clone())
+    }
+
+    /// Settings and feature flags.
+    pub fn settings(&self) -> Settings {
+        Settings::new(self.clone())
+    }
+
+    /// The audit log.
+    pub fn audit(&self) -> Audit {
+        Audit::new(self.clone())
+    }
+
+    /// Answers kept for repeated requests.
+    pub fn idempotency(&self) -> Idempotency {
+        Idempotency::new(self.clone())
+    }
+
     /// Fencing numbers of origins, and their digest keys.
     pub fn origins(&self) -> Origins {
         Origins::new(self.clone())
@@ -64,6 +107,13 @@ impl Database {
     /// Whether it answers.
     pub async fn ping(&self) -> Result<(), StorageError> {
         Ok(self.connection.ping().await?)
+    }
+
+    /// Runs a statement that no repository has: for tests of what the schema itself refuses.
+    #[doc(hidden)]
+    pub async fn execute_for_tests(&self, statement: &str) -> Result<(), StorageError> {
+        self.connection.execute_unprepared(statement).await?;
+        Ok(())
     }
 
     pub(crate) fn connection(&self) -> &DatabaseConnection {

@@ -1,7 +1,7 @@
 //! What can go wrong with the database.
 
 use sea_orm::{DbErr, SqlErr};
-use types::{InvalidTransition, Slug, StreamId};
+use types::{InvalidTransition, Slug, StreamId, UserId};
 
 /// The database refused or failed.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +19,32 @@ pub enum StorageError {
     /// The stream key is in use.
     #[error("this stream key is in use; take another")]
     KeyTaken,
+    /// The stream was changed since it was read.
+    #[error("stream {0} was changed meanwhile; read it again")]
+    Changed(StreamId),
+    /// The stream can't be deleted now.
+    #[error("{0} is on air; end it first")]
+    OnAir(Slug),
+    /// No user has this id.
+    #[error("no user {0}")]
+    NoUser(UserId),
+    /// The address has an account.
+    #[error("this e-mail address has an account already")]
+    EmailTaken,
+    /// Somebody must be able to run the server.
+    #[error("this is the last admin; make somebody else one first")]
+    LastAdmin,
+    /// TOTP is asked for already.
+    #[error("two-factor log-in is on already; turn it off first")]
+    TotpEnabled,
+    /// A bound is reached.
+    #[error("there are {most} {what} already, which is the most there may be; delete some first")]
+    TooMany {
+        /// Of these.
+        what: &'static str,
+        /// So many.
+        most: u64,
+    },
     /// The lifecycle forbids the move.
     #[error(transparent)]
     Transition(#[from] InvalidTransition),

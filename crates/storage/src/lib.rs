@@ -3,15 +3,33 @@
 //! A repository per aggregate answers our types; entities stay private and no other crate writes SQL.
 //! Each change and its event are written in one transaction. Knows no service.
 
+mod audit;
 mod connect;
 mod entity;
 mod error;
+mod hash;
+mod idempotency;
+mod links;
+mod logins;
 mod origins;
 mod outbox;
+mod settings;
+mod shares;
+mod signing_keys;
 mod streams;
+mod users;
 
+pub use audit::{Audit, AuditEntry, AuditFilter, NewAudit, Order};
 pub use connect::Database;
 pub use error::StorageError;
+pub use hash::{PasswordHash, Sealed, SecretHash};
+pub use idempotency::{Claim, Idempotency};
+pub use links::{Invitation, LinkPurpose, Links};
+pub use logins::{Login, Logins, NewLogin, Rotation};
 pub use origins::{OriginKey, OriginRecord, Origins};
 pub use outbox::OutboxTable;
-pub use streams::{KeyHash, NewStream, Stream, Streams};
+pub use settings::{Setting, Settings};
+pub use shares::{PlaybackSession, ShareLink, Shares};
+pub use signing_keys::{KeyPurpose, SigningKeyRecord, SigningKeys};
+pub use streams::{KeyHash, NewStream, Scope, Stream, StreamChange, Streams};
+pub use users::{NewUser, User, Users};

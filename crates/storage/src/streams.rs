@@ -6,14 +6,17 @@ use sea_orm::{
     PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
 };
 use time::OffsetDateTime;
-use types::{Slug, StreamId, StreamState};
+use types::{Slug, StreamId, StreamState, UserId, Visibility};
 use uuid::Uuid;
 
 use crate::{
-    Database, StorageError,
+    Database, NewAudit, StorageError, audit,
     entity::{stream, stream_key},
     outbox::{now, record},
 };
+
+/// Streams that one user may have.
+const MAX_OWNED: u64 = 100;
 
 /// A stream key as kept: SHA-256 with the server's pepper, never the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +41,25 @@ pub struct Stream {
     pub started_at: Option<OffsetDateTime>,
     /// When it last ended.
     pub ended_at: Option<OffsetDateTime>,
+    /// Whose it is; streams made before there was an account belong to nobody until there is.
+    pub owner: Option<UserId>,
+    /// What it is about, for people.
+    pub description: String,
+    /// Who may watch.
+    pub visibility: Visibility,
+    /// Whether it starts as a rehearsal.
+    pub testing: bool,
+    /// The most viewers it had at once, this time or the last.
+    pub peak_viewers: u32,
+    /// When its owner or an admin last ended it.
+    pub stopped_at: Option<OffsetDateTime>,
+}
+
+impl Stream {
+    /// Whether it plays with a playback token only.
+    pub fn is_restricted(&self) -> bool {
+        self.visibility == Visibility::Private || self.state == StreamState::Testing
+    }
 }
 
 /// A stream to be made.
@@ -49,6 +71,53 @@ pub struct NewStream {
     pub title: String,
     /// Its first key.
     pub key: KeyHash,
+    /// Whose it is.
+    pub owner: Option<UserId>,
+    /// What it is about.
+    pub description: String,
+    /// Who may watch.
+    pub visibility: Visibility,
+    /// Whether it starts as a rehearsal.
+    pub testing: bool,
+}
+
+impl NewStream {
+    /// A public stream of nobody's yet.
+    pub fn new(slug: Slug, title: String, key: KeyHash) -> Self {
+        Self {
+            slug,
+            title,
+            key,
+            owner: None,
+            description: String::new(),
+            visibility: Visibility::Public,
+            testing: false,
+        }
+    }
+}
+
+/// What is to be another; `None` stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StreamChange {
+    /// The title.
+    pub title: Option<String>,
+    /// The description.
+    pub description: Option<String>,
+    /// Who may watch.
+    pub visibility: Option<Visibility>,
+    /// Whether it starts as a rehearsal.
+    pub testing: Option<bool>,
+}
+
+/// Which streams a list holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// What everybody may see.
+    Public,
+    /// One user's.
+    OwnedBy(UserId),
+    /// All.
+    All,
 }
 
 /// The repository.
@@ -77,6 +146,12 @@ impl TryFrom<stream::Model> for Stream {
             created_at: row.created_at,
             started_at: row.started_at,
             ended_at: row.ended_at,
+            owner: row.owner_id.map(UserId::from_uuid),
+            description: row.description,
+            visibility: row.visibility.parse().map_err(|_| corrupt("visibility"))?,
+            testing: row.testing,
+            peak_viewers: row.peak_viewers.cast_unsigned(),
+            stopped_at: row.stopped_at,
         })
     }
 }
@@ -87,9 +162,21 @@ impl Streams {
     }
 
     /// Makes a stream with its first key.
-    pub async fn create(&self, new: NewStream) -> Result<Stream, StorageError> {
+    pub async fn create(&self, new: NewStream, entry: NewAudit) -> Result<Stream, StorageError> {
         let id = StreamId::new();
         let transaction = self.database.begin().await?;
+        if let Some(owner) = new.owner {
+            let streams = stream::Entity::find()
+                .filter(stream::Column::OwnerId.eq(owner.as_uuid()))
+                .count(&transaction)
+                .await?;
+            if streams >= MAX_OWNED {
+                return Err(StorageError::TooMany {
+                    what: "streams",
+                    most: MAX_OWNED,
+                });
+            }
+        }
         let row = stream::ActiveModel {
             id: Set(id.as_uuid()),
             slug: Set(new.slug.to_string()),
@@ -99,6 +186,12 @@ impl Streams {
             created_at: Set(now()),
             started_at: Set(None),
             ended_at: Set(None),
+            owner_id: Set(new.owner.map(UserId::as_uuid)),
+            description: Set(new.description),
+            visibility: Set(new.visibility.to_string()),
+            testing: Set(new.testing),
+            peak_viewers: Set(0),
+            stopped_at: Set(None),
         };
         if let Err(error) = stream::Entity::insert(row)
             .exec_without_returning(&transaction)
@@ -112,13 +205,94 @@ impl Streams {
             });
         }
         insert_key(&transaction, id, new.key).await?;
+        audit::write(&transaction, about(entry, id)).await?;
         let stream = find(&transaction, id).await?;
         transaction.commit().await?;
         Ok(stream)
     }
 
+    /// Changes what a stream says of itself. `version`: only if it is still the current one.
+    pub async fn change(
+        &self,
+        id: StreamId,
+        change: StreamChange,
+        version: Option<u64>,
+        entry: Option<NewAudit>,
+    ) -> Result<Stream, StorageError> {
+        use stream::Column;
+        let transaction = self.database.begin().await?;
+        let after = bump_version(&transaction, id).await?;
+        if version.is_some_and(|version| version + 1 != after) {
+            return Err(StorageError::Changed(id));
+        }
+        let mut update = stream::Entity::update_many()
+            .col_expr(Column::Version, Expr::col(Column::Version))
+            .filter(Column::Id.eq(id.as_uuid()));
+        if let Some(title) = change.title {
+            update = update.col_expr(Column::Title, Expr::value(title));
+        }
+        if let Some(description) = change.description {
+            update = update.col_expr(Column::Description, Expr::value(description));
+        }
+        if let Some(visibility) = change.visibility {
+            update = update.col_expr(Column::Visibility, Expr::value(visibility.as_str()));
+        }
+        if let Some(testing) = change.testing {
+            update = update.col_expr(Column::Testing, Expr::value(testing));
+        }
+        update.exec(&transaction).await?;
+        if let Some(entry) = entry {
+            audit::write(&transaction, about(entry, id)).await?;
+        }
+        record(&transaction, after, Fact::StreamChanged { stream: id }).await?;
+        let stream = find(&transaction, id).await?;
+        transaction.commit().await?;
+        Ok(stream)
+    }
+
+    /// Ends a stream that is on air, whoever publishes it.
+    pub async fn stop(&self, id: StreamId, entry: NewAudit) -> Result<Stream, StorageError> {
+        let transaction = self.database.begin().await?;
+        stop(&transaction, id).await?;
+        audit::write(&transaction, about(entry, id)).await?;
+        let stream = find(&transaction, id).await?;
+        transaction.commit().await?;
+        Ok(stream)
+    }
+
+    /// Deletes a stream that is not on air, with its keys and links.
+    pub async fn delete(&self, id: StreamId, entry: NewAudit) -> Result<(), StorageError> {
+        let transaction = self.database.begin().await?;
+        bump_version(&transaction, id).await?;
+        let stream = find(&transaction, id).await?;
+        if stream.state.is_on_air() {
+            return Err(StorageError::OnAir(stream.slug));
+        }
+        delete(&transaction, stream).await?;
+        audit::write(&transaction, about(entry, id)).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Keeps the most viewers the stream had at once.
+    pub async fn set_peak(&self, id: StreamId, viewers: u32) -> Result<(), StorageError> {
+        stream::Entity::update_many()
+            .col_expr(
+                stream::Column::PeakViewers,
+                Expr::value(i32::try_from(viewers).unwrap_or(i32::MAX)),
+            )
+            .filter(stream::Column::Id.eq(id.as_uuid()))
+            .exec(self.database.connection())
+            .await?;
+        Ok(())
+    }
+
     /// Replaces the stream's keys by one; the old ones are worth nothing from the commit on.
-    pub async fn replace_key(&self, id: StreamId, key: KeyHash) -> Result<Stream, StorageError> {
+    pub async fn replace_key(
+        &self,
+        id: StreamId,
+        key: KeyHash,
+        entry: NewAudit,
+    ) -> Result<Stream, StorageError> {
         let transaction = self.database.begin().await?;
         bump_version(&transaction, id).await?;
         stream_key::Entity::delete_many()
@@ -133,35 +307,39 @@ impl Streams {
             Fact::StreamKeyChanged { stream: id },
         )
         .await?;
+        audit::write(&transaction, about(entry, id)).await?;
         transaction.commit().await?;
         Ok(stream)
     }
 
     /// Moves the stream on in its life and records the fact. Answers the stream after the move.
-    pub async fn transition(&self, id: StreamId, to: StreamState) -> Result<Stream, StorageError> {
+    pub async fn transition(
+        &self,
+        id: StreamId,
+        to: StreamState,
+        entry: Option<NewAudit>,
+    ) -> Result<Stream, StorageError> {
         let transaction = self.database.begin().await?;
-        bump_version(&transaction, id).await?;
-        let mut stream = find(&transaction, id).await?;
-        stream.state = stream.state.transition(to)?;
-        let at = now();
-        let mut update = stream::Entity::update_many()
-            .col_expr(stream::Column::State, Expr::value(to.as_str()))
-            .filter(stream::Column::Id.eq(id.as_uuid()));
-        let slug = stream.slug.clone();
-        let fact = match to {
-            StreamState::Live | StreamState::Testing => {
-                update = update.col_expr(stream::Column::StartedAt, Expr::value(at));
-                stream.started_at = Some(at);
-                Fact::StreamStarted { stream: id, slug }
-            }
-            StreamState::Ready | StreamState::Offline | StreamState::Archived => {
-                update = update.col_expr(stream::Column::EndedAt, Expr::value(at));
-                stream.ended_at = Some(at);
-                Fact::StreamEnded { stream: id, slug }
-            }
+        transition(&transaction, id, to).await?;
+        if let Some(entry) = entry {
+            audit::write(&transaction, about(entry, id)).await?;
+        }
+        let stream = find(&transaction, id).await?;
+        transaction.commit().await?;
+        Ok(stream)
+    }
+
+    /// A publisher came: the stream is live, or rehearsed if that is what it starts as.
+    pub async fn start(&self, id: StreamId) -> Result<Stream, StorageError> {
+        let transaction = self.database.begin().await?;
+        let stream = find(&transaction, id).await?;
+        let to = if stream.testing {
+            StreamState::Testing
+        } else {
+            StreamState::Live
         };
-        update.exec(&transaction).await?;
-        record(&transaction, stream.version, fact).await?;
+        transition(&transaction, id, to).await?;
+        let stream = find(&transaction, id).await?;
         transaction.commit().await?;
         Ok(stream)
     }
@@ -198,27 +376,65 @@ impl Streams {
     /// Streams in the order of their making, `limit` at most, after `after`.
     pub async fn list(
         &self,
+        scope: Scope,
+        state: Option<StreamState>,
         after: Option<StreamId>,
         limit: u32,
     ) -> Result<Vec<Stream>, StorageError> {
+        use stream::Column;
         let mut query = stream::Entity::find()
-            .order_by_asc(stream::Column::Id)
+            .order_by_asc(Column::Id)
             .limit(u64::from(limit));
+        query = match scope {
+            Scope::All => query,
+            Scope::OwnedBy(owner) => query.filter(Column::OwnerId.eq(owner.as_uuid())),
+            Scope::Public => query
+                .filter(Column::Visibility.eq(Visibility::Public.as_str()))
+                .filter(Column::State.is_not_in([
+                    StreamState::Testing.as_str(),
+                    StreamState::Archived.as_str(),
+                ])),
+        };
+        if let Some(state) = state {
+            query = query.filter(Column::State.eq(state.as_str()));
+        }
         if let Some(after) = after {
-            query = query.filter(stream::Column::Id.gt(after.as_uuid()));
+            query = query.filter(Column::Id.gt(after.as_uuid()));
         }
         let rows = query.all(self.database.connection()).await?;
         rows.into_iter().map(Stream::try_from).collect()
     }
 
-    /// Streams in `state`.
-    pub async fn in_state(&self, state: StreamState) -> Result<Vec<Stream>, StorageError> {
+    /// Streams that are on air: live, or rehearsed.
+    pub async fn on_air(&self) -> Result<Vec<Stream>, StorageError> {
+        let states = StreamState::ALL
+            .into_iter()
+            .filter(|state| state.is_on_air());
         let rows = stream::Entity::find()
-            .filter(stream::Column::State.eq(state.as_str()))
+            .filter(stream::Column::State.is_in(states.map(StreamState::as_str)))
             .order_by_asc(stream::Column::Id)
             .all(self.database.connection())
             .await?;
         rows.into_iter().map(Stream::try_from).collect()
+    }
+
+    /// How many streams each of these users has.
+    pub async fn owned(&self, owners: &[UserId]) -> Result<Vec<(UserId, u64)>, StorageError> {
+        let rows: Vec<(Option<uuid::Uuid>, i64)> = stream::Entity::find()
+            .select_only()
+            .column(stream::Column::OwnerId)
+            .column_as(stream::Column::Id.count(), "streams")
+            .filter(stream::Column::OwnerId.is_in(owners.iter().map(|id| id.as_uuid())))
+            .group_by(stream::Column::OwnerId)
+            .into_tuple()
+            .all(self.database.connection())
+            .await?;
+        Ok(rows
+            .into_iter()
+            .filter_map(|(owner, streams)| {
+                Some((UserId::from_uuid(owner?), streams.cast_unsigned()))
+            })
+            .collect())
     }
 
     /// When each of `streams` got its newest key, Unix time in microseconds.
@@ -267,8 +483,11 @@ async fn insert_key(
     }
 }
 
-/// Raises the version, which also locks the row until the transaction ends.
-async fn bump_version(connection: &impl ConnectionTrait, id: StreamId) -> Result<(), StorageError> {
+/// Raises the version, which also locks the row until the transaction ends. Answers the new one.
+pub(crate) async fn bump_version(
+    connection: &impl ConnectionTrait,
+    id: StreamId,
+) -> Result<u64, StorageError> {
     let updated = stream::Entity::update_many()
         .col_expr(
             stream::Column::Version,
@@ -278,10 +497,118 @@ async fn bump_version(connection: &impl ConnectionTrait, id: StreamId) -> Result
         .exec(connection)
         .await?;
     if updated.rows_affected == 0 {
-        Err(StorageError::NoStream(id))
-    } else {
-        Ok(())
+        return Err(StorageError::NoStream(id));
     }
+    Ok(find(connection, id).await?.version)
+}
+
+/// The entry, about this stream.
+fn about(mut entry: NewAudit, id: StreamId) -> NewAudit {
+    entry.subject = Some(format!("stream/{id}"));
+    entry
+}
+
+async fn transition(
+    connection: &impl ConnectionTrait,
+    id: StreamId,
+    to: StreamState,
+) -> Result<(), StorageError> {
+    let version = bump_version(connection, id).await?;
+    let stream = find(connection, id).await?;
+    stream.state.transition(to)?;
+    let at = now();
+    let mut update = stream::Entity::update_many()
+        .col_expr(stream::Column::State, Expr::value(to.as_str()))
+        .filter(stream::Column::Id.eq(id.as_uuid()));
+    let slug = stream.slug;
+    let fact = match (stream.state, to) {
+        // The rehearsal goes on before everybody's eyes.
+        (StreamState::Testing, StreamState::Live) | (_, StreamState::Archived) => {
+            Fact::StreamChanged { stream: id }
+        }
+        (_, StreamState::Live | StreamState::Testing) => {
+            update = update.col_expr(stream::Column::StartedAt, Expr::value(at));
+            Fact::StreamStarted { stream: id, slug }
+        }
+        (_, StreamState::Ready | StreamState::Offline) => {
+            update = update.col_expr(stream::Column::EndedAt, Expr::value(at));
+            Fact::StreamEnded { stream: id, slug }
+        }
+    };
+    update.exec(connection).await?;
+    record(connection, version, fact).await?;
+    Ok(())
+}
+
+async fn stop(connection: &impl ConnectionTrait, id: StreamId) -> Result<(), StorageError> {
+    transition(connection, id, StreamState::Offline).await?;
+    stream::Entity::update_many()
+        .col_expr(stream::Column::StoppedAt, Expr::value(now()))
+        .filter(stream::Column::Id.eq(id.as_uuid()))
+        .exec(connection)
+        .await?;
+    let version = bump_version(connection, id).await?;
+    record(connection, version, Fact::StreamStopped { stream: id }).await?;
+    Ok(())
+}
+
+async fn delete(connection: &impl ConnectionTrait, stream: Stream) -> Result<(), StorageError> {
+    let (id, slug) = (stream.id, stream.slug);
+    stream::Entity::delete_by_id(id.as_uuid())
+        .exec(connection)
+        .await?;
+    let fact = Fact::StreamDeleted { stream: id, slug };
+    record(connection, stream.version + 1, fact).await?;
+    Ok(())
+}
+
+async fn all_of(
+    connection: &impl ConnectionTrait,
+    owner: UserId,
+) -> Result<Vec<Stream>, StorageError> {
+    let rows = stream::Entity::find()
+        .filter(stream::Column::OwnerId.eq(owner.as_uuid()))
+        .all(connection)
+        .await?;
+    rows.into_iter().map(Stream::try_from).collect()
+}
+
+/// Ends every stream of a user that is on air.
+pub(crate) async fn stop_all_of(
+    connection: &impl ConnectionTrait,
+    owner: UserId,
+) -> Result<(), StorageError> {
+    for stream in all_of(connection, owner).await? {
+        if stream.state.is_on_air() {
+            stop(connection, stream.id).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Deletes every stream of a user; who publishes one is cut off.
+pub(crate) async fn delete_all_of(
+    connection: &impl ConnectionTrait,
+    owner: UserId,
+) -> Result<(), StorageError> {
+    stop_all_of(connection, owner).await?;
+    for stream in all_of(connection, owner).await? {
+        delete(connection, stream).await?;
+    }
+    Ok(())
+}
+
+/// Gives the streams without an owner to the first one.
+pub(crate) async fn adopt_orphans(
+    connection: &impl ConnectionTrait,
+    owner: UserId,
+) -> Result<(), StorageError> {
+    stream::Entity::update_many()
+        .col_expr(stream::Column::OwnerId, Expr::value(Some(owner.as_uuid())))
+        .filter(stream::Column::OwnerId.is_null())
+        .exec(connection)
+        .await?;
+    Ok(())
 }
 
 async fn find(connection: &impl ConnectionTrait, id: StreamId) -> Result<Stream, StorageError> {

@@ -5,19 +5,28 @@ use std::{
     net::{IpAddr, SocketAddr, UdpSocket},
 };
 
-use coordinator::FirstStream;
+use coordinator::{FirstStream, SetupLink};
 use runtime::Config;
 
 /// The banner's text.
-pub(crate) fn text(config: &Config, slugs: &[String], first: Option<&FirstStream>) -> String {
+pub(crate) fn text(
+    config: &Config,
+    slugs: &[String],
+    first: Option<&FirstStream>,
+    setup: Option<&SetupLink>,
+) -> String {
     let mut text = String::from("\nStreamr is running.\n\n");
-    let scheme = if config.tls.certificate.is_some() {
-        "https"
-    } else {
-        "http"
-    };
+    let scheme = scheme(config);
     let bind = config.coordinator.bind;
     let lan = lan_address(bind);
+    if let Some(setup) = setup {
+        let base = pages(config, scheme);
+        let _ = writeln!(
+            text,
+            "  Make your account: open this link; it works once.\n    {}\n",
+            setup.url(&base)
+        );
+    }
     for slug in slugs {
         let _ = writeln!(text, "  Watch {slug}");
         let _ = writeln!(
@@ -81,6 +90,23 @@ pub(crate) fn text(config: &Config, slugs: &[String], first: Option<&FirstStream
         }
     }
     text
+}
+
+/// Where the owner finds the pages: what the world is told, else this machine.
+pub(crate) fn pages(config: &Config, scheme: &str) -> String {
+    match &config.public_url {
+        Some(url) => url.trim_end_matches('/').to_owned(),
+        None => format!("{scheme}://localhost:{}", config.coordinator.bind.port()),
+    }
+}
+
+/// `http` or `https`.
+pub(crate) fn scheme(config: &Config) -> &'static str {
+    if config.tls.certificate.is_some() {
+        "https"
+    } else {
+        "http"
+    }
 }
 
 fn watch(scheme: &str, host: &str, port: u16, slug: &str) -> String {

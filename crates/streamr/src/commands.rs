@@ -8,15 +8,17 @@ use runtime::{
     Config,
     config::{Flags, LogDefaults, load},
 };
-use storage::{Database, NewStream, Stream};
+use storage::{Database, NewAudit, NewStream, Scope, Stream};
 use types::Slug;
 
-async fn open(config: &Config) -> anyhow::Result<(Database, KeyRing)> {
+/// The database and the key ring of a data folder.
+pub(crate) async fn open(config: &Config) -> anyhow::Result<(Database, KeyRing)> {
     data_folder(&config.data_dir)?;
     let database = Database::connect(&database_url(config))
         .await
         .context("open the database")?;
-    let keys = KeyRing::open(&config.data_dir).context("open the key ring")?;
+    let keys =
+        KeyRing::open(&config.data_dir, config.secret_key.as_ref()).context("open the key ring")?;
     Ok((database, keys))
 }
 
@@ -27,7 +29,7 @@ pub(crate) async fn key(config: &Config, slug: Option<Slug>) -> anyhow::Result<(
     let key = StreamKey::generate();
     database
         .streams()
-        .replace_key(stream.id, keys.hash(&key))
+        .replace_key(stream.id, keys.hash(&key), NewAudit::new("key.changed"))
         .await
         .context("replace the key")?;
     println!(
@@ -46,7 +48,7 @@ async fn choose(database: &Database, slug: Option<Slug>) -> anyhow::Result<Strea
             .await?
             .with_context(|| format!("there is no stream named {slug}")),
         None => {
-            let mut all = streams.list(None, 2).await?;
+            let mut all = streams.list(Scope::All, None, None, 2).await?;
             match (all.pop(), all.pop()) {
                 (Some(only), None) => Ok(only),
                 (None, _) => anyhow::bail!(
@@ -62,12 +64,13 @@ async fn choose(database: &Database, slug: Option<Slug>) -> anyhow::Result<Strea
 pub(crate) async fn add_stream(config: &Config, slug: Slug) -> anyhow::Result<()> {
     let (database, keys) = open(config).await?;
     let key = StreamKey::generate();
+    let owner = database.users().owner().await?;
     let new = NewStream {
-        title: slug.to_string(),
-        slug,
-        key: keys.hash(&key),
+        owner: owner.map(|owner| owner.id),
+        ..NewStream::new(slug.clone(), slug.to_string(), keys.hash(&key))
     };
-    let stream = database.streams().create(new).await?;
+    let entry = NewAudit::new("stream.created");
+    let stream = database.streams().create(new, entry).await?;
     println!("Made the stream {}. Its key, shown only now:", stream.slug);
     println!("{}", key.expose());
     Ok(())

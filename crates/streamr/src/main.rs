@@ -1,9 +1,11 @@
 //! `streamr`: every service in one process on embedded defaults, and the owner's commands.
 
+mod admin;
 mod banner;
 mod commands;
 mod serve;
 
+use admin::AdminCommand;
 use clap::{Parser, Subcommand};
 use runtime::config::{Flags, LogDefaults, load};
 use types::Slug;
@@ -33,6 +35,9 @@ enum Command {
     /// Manage streams.
     #[command(subcommand)]
     Stream(StreamCommand),
+    /// Reset the owner, ban accounts, stop streams.
+    #[command(subcommand)]
+    Admin(AdminCommand),
 }
 
 #[derive(Subcommand)]
@@ -63,6 +68,10 @@ async fn main() -> anyhow::Result<()> {
                 slug,
             )
             .await
+        }
+        Some(Command::Admin(command)) => {
+            let flags = merged(command.flags().clone(), &cli.flags);
+            admin::run(&load(&flags, LogDefaults::TERMINAL)?, command).await
         }
         None if cli.flags.check_config => commands::check(&cli.flags),
         None => serve::run(load(&cli.flags, LogDefaults::TERMINAL)?).await,

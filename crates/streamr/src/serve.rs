@@ -3,9 +3,9 @@
 use std::{future::Future, pin::Pin, time::Duration};
 
 use anyhow::Context;
-use coordinator::{KeyRing, bootstrap, data_folder, database_url};
+use coordinator::{KeyRing, bootstrap, bootstrap_owner, data_folder, database_url, setup_link};
 use runtime::{Config, Health, Shutdown, telemetry::Telemetry};
-use storage::Database;
+use storage::{Database, Scope};
 
 use crate::banner;
 
@@ -28,16 +28,19 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let database = Database::connect(&database_url(&config))
         .await
         .context("open the database")?;
-    let keys = KeyRing::open(&config.data_dir).context("open the key ring")?;
+    let keys =
+        KeyRing::open(&config.data_dir, config.secret_key.as_ref()).context("open the key ring")?;
+    bootstrap_owner(&database, &config.bootstrap).await?;
     let first = bootstrap(&database, &keys, &config.bootstrap).await?;
     let slugs: Vec<String> = database
         .streams()
-        .list(None, 20)
+        .list(Scope::Public, None, None, 20)
         .await?
         .into_iter()
         .map(|stream| stream.slug.to_string())
         .collect();
 
+    let setup = setup_link(&database, &keys).await?;
     let services = bind(&config, database, keys, &telemetry, &health, &shutdown).await?;
     let mut running = Vec::new();
     for (name, service) in services {
@@ -50,7 +53,10 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         }
     });
     wait_until_ready(&health).await?;
-    println!("{}", banner::text(&config, &slugs, first.as_ref()));
+    println!(
+        "{}",
+        banner::text(&config, &slugs, first.as_ref(), setup.as_ref())
+    );
 
     shutdown.cancelled().await;
     for (name, service) in running {

@@ -1,140 +1,234 @@
 //! A stream as the API shows it.
 
-use axum::http::{HeaderMap, header};
 use proto::coordinator::PublishState;
 use serde::Serialize;
 use storage::Stream;
 use time::OffsetDateTime;
-use types::{Slug, StreamId, StreamState};
+use types::{Slug, StreamId, StreamState, UserId, Visibility};
+use utoipa::ToSchema;
 
-use crate::{Settings, live::LiveStream};
+use super::{Api, Links};
+use crate::{
+    access::Right,
+    feeds::Snapshot,
+    health::{LOOKED_AT, Level, judge},
+    history::HealthSample,
+    live::LiveStream,
+};
 
-/// Where playback and ingest are, seen from whoever asks.
-pub(crate) struct Links {
-    playback: String,
-    rtmp: String,
-}
-
-impl Links {
-    /// The origin that playback comes from.
-    pub(crate) fn playback(&self) -> &str {
-        &self.playback
-    }
-
-    /// From the configuration, else from the request's host.
-    pub(crate) fn of(headers: &HeaderMap, settings: &Settings) -> Self {
-        let host = headers
-            .get(header::HOST)
-            .and_then(|host| host.to_str().ok())
-            .unwrap_or("localhost");
-        let name = host_name(host);
-        let scheme = if settings.tls.is_some() {
-            "https"
-        } else {
-            "http"
-        };
-        let playback = settings.playback_url.as_ref().map_or_else(
-            || format!("{scheme}://{name}:{}", settings.playback_port),
-            |url| url.trim_end_matches('/').to_owned(),
-        );
-        let rtmp = format!("rtmp://{name}:{}/live", settings.rtmp_port);
-        Self { playback, rtmp }
-    }
-}
-
-/// The host without its port; an IPv6 literal keeps its brackets.
-fn host_name(host: &str) -> &str {
-    match host.rfind(']') {
-        Some(end) => host.get(..=end).unwrap_or(host),
-        None => host.split(':').next().unwrap_or(host),
-    }
-}
-
-#[derive(Debug, Serialize)]
-struct Playback {
+/// Where a stream plays.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Playback {
+    /// LL-HLS.
     hls: String,
+    /// HLS of whole segments, carried by friends.
     friends: String,
+    /// HTTP-FLV.
     flv: String,
+    /// RTMP.
     rtmp: String,
 }
 
-#[derive(Debug, Serialize)]
-struct Health {
-    bitrate_bps: u64,
-    frame_rate: f64,
-    gop_ms: u32,
-    drift_ms: i32,
-    codecs: String,
-    width: u32,
-    height: u32,
-}
-
-/// `GET /api/v1/streams/{stream}`.
-#[derive(Debug, Serialize)]
-pub(crate) struct StreamResource {
-    id: StreamId,
-    slug: Slug,
-    title: String,
-    state: StreamState,
-    /// Live, but its publisher is gone and may return.
-    reconnecting: bool,
-    #[serde(with = "time::serde::rfc3339::option")]
-    started_at: Option<OffsetDateTime>,
-    #[serde(with = "time::serde::rfc3339::option")]
-    ended_at: Option<OffsetDateTime>,
-    viewers: u32,
-    playback: Playback,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    health: Option<Health>,
-}
-
-impl StreamResource {
-    pub(crate) fn new(
-        stream: Stream,
-        live: Option<LiveStream>,
-        viewers: u32,
-        links: &Links,
-    ) -> Self {
-        let Links { playback, rtmp } = links;
-        let slug = &stream.slug;
+impl Playback {
+    /// The addresses; with a token, those that it opens.
+    pub(crate) fn of(slug: &Slug, links: &Links, token: Option<&str>) -> Self {
+        let query = token.map_or_else(String::new, |token| format!("?token={token}"));
+        let (playback, rtmp) = (links.playback(), links.rtmp());
         Self {
-            reconnecting: live
-                .as_ref()
-                .is_some_and(|live| live.state == PublishState::Paused),
-            playback: Playback {
-                hls: format!("{playback}/live/{slug}/index.m3u8"),
-                friends: format!("{playback}/live/{slug}/friends.m3u8"),
-                flv: format!("{playback}/live/{slug}.flv"),
-                rtmp: format!("{rtmp}/{slug}"),
-            },
-            health: live.map(|live| Health {
-                bitrate_bps: live.health.bitrate_bps,
-                frame_rate: f64::from(live.health.frame_rate_millihertz) / 1000.0,
-                gop_ms: live.health.gop_ms,
-                drift_ms: live.health.drift_ms,
-                codecs: live.health.codecs,
-                width: live.health.width,
-                height: live.health.height,
-            }),
-            id: stream.id,
-            slug: stream.slug,
-            title: stream.title,
-            state: stream.state,
-            started_at: stream.started_at,
-            ended_at: stream.ended_at,
-            viewers,
+            hls: format!("{playback}/live/{slug}/index.m3u8{query}"),
+            friends: format!("{playback}/live/{slug}/friends.m3u8{query}"),
+            flv: format!("{playback}/live/{slug}.flv{query}"),
+            rtmp: format!("{rtmp}/{slug}{query}"),
+        }
+    }
+
+    /// LL-HLS, whole segments, HTTP-FLV, RTMP.
+    pub(crate) fn into_parts(self) -> [String; 4] {
+        [self.hls, self.friends, self.flv, self.rtmp]
+    }
+}
+
+/// Where encoders publish.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct IngestView {
+    /// What OBS calls the server.
+    server: String,
+    /// The same, encrypted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secure: Option<String>,
+}
+
+/// Somebody, as others see them.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Person {
+    #[schema(value_type = uuid::Uuid)]
+    pub(crate) id: UserId,
+    pub(crate) name: String,
+}
+
+/// What arrives, and how well.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct HealthView {
+    /// Bits per second.
+    bitrate_bps: u64,
+    /// Frames per second.
+    frame_rate: f64,
+    /// What the encoder promises, frames per second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    declared_frame_rate: Option<f64>,
+    /// Length of the last whole group of pictures, in milliseconds.
+    gop_ms: u32,
+    /// Sound's time minus picture's, in milliseconds.
+    drift_ms: i32,
+    /// Frames are shown in another order than sent.
+    b_frames: bool,
+    /// RFC 6381, comma separated.
+    codecs: String,
+    /// Pixels.
+    width: u32,
+    /// Pixels.
+    height: u32,
+    /// The health light.
+    level: Level,
+    /// What is wrong, in one sentence.
+    sentence: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<&'static str>,
+}
+
+impl HealthView {
+    pub(crate) fn of(live: &LiveStream, minute: &[HealthSample]) -> Self {
+        let health = &live.health;
+        let silent = live.reported.elapsed().as_millis();
+        let silent = health
+            .silent_ms
+            .saturating_add(u32::try_from(silent).unwrap_or(u32::MAX));
+        let verdict = judge(health, silent, minute);
+        let declared = health.declared_frame_rate_millihertz;
+        Self {
+            bitrate_bps: health.bitrate_bps,
+            frame_rate: f64::from(health.frame_rate_millihertz) / 1000.0,
+            declared_frame_rate: (declared > 0).then(|| f64::from(declared) / 1000.0),
+            gop_ms: health.gop_ms,
+            drift_ms: health.drift_ms,
+            b_frames: health.b_frames,
+            codecs: health.codecs.clone(),
+            width: health.width,
+            height: health.height,
+            level: verdict.level,
+            sentence: verdict.sentence,
+            remedy: verdict.remedy,
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// A stream.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct StreamView {
+    #[schema(value_type = uuid::Uuid)]
+    id: StreamId,
+    /// Its name in addresses; never changes.
+    #[schema(value_type = String)]
+    slug: Slug,
+    title: String,
+    description: String,
+    /// `public`, `unlisted` or `private`.
+    #[schema(value_type = String)]
+    visibility: Visibility,
+    /// `ready`, `testing`, `live`, `offline` or `archived`.
+    #[schema(value_type = String)]
+    state: StreamState,
+    /// Whether it starts as a rehearsal that only its owner can watch.
+    testing: bool,
+    /// On air, but its publisher is gone and may return.
+    reconnecting: bool,
+    #[serde(with = "time::serde::rfc3339")]
+    created_at: OffsetDateTime,
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    started_at: Option<OffsetDateTime>,
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    ended_at: Option<OffsetDateTime>,
+    /// Watching now.
+    viewers: u32,
+    /// The most at once, this time or the last.
+    peak_viewers: u32,
+    playback: Playback,
+    /// A picture of it; where the stream isn't public, with `?token=`.
+    thumbnail: String,
+    /// Where to publish; told to its owner.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ingest: Option<IngestView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<Person>,
+    /// What arrives, while on air.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    health: Option<HealthView>,
+    /// Whether the caller owns it.
+    mine: bool,
+}
 
-    #[test]
-    fn the_port_is_cut_from_any_host() {
-        assert_eq!(host_name("example.org:8000"), "example.org");
-        assert_eq!(host_name("example.org"), "example.org");
-        assert_eq!(host_name("[::1]:8000"), "[::1]");
+impl StreamView {
+    /// As somebody with `right` may see it.
+    pub(crate) fn of(snapshot: &Snapshot, seen: &Seen<'_>, api: &Api) -> Option<Self> {
+        let stream = snapshot.stream.clone()?;
+        let live = snapshot.live.as_ref();
+        let mine = seen.right.is_owner();
+        let peak = live.map_or(stream.peak_viewers, |live| live.peak_viewers);
+        let links = seen.links;
+        Some(Self {
+            reconnecting: live.is_some_and(|live| live.state == PublishState::Paused),
+            playback: Playback::of(&stream.slug, links, None),
+            thumbnail: format!("{}/live/{}/thumbnail.webp", links.playback(), stream.slug),
+            ingest: mine.then(|| IngestView {
+                server: links.rtmp().to_owned(),
+                secure: links.rtmps().map(str::to_owned),
+            }),
+            owner: stream.owner.zip(seen.owner).map(|(id, name)| Person {
+                id,
+                name: name.to_owned(),
+            }),
+            health: live
+                .map(|live| HealthView::of(live, &api.histories.recent(stream.id, LOOKED_AT))),
+            mine,
+            id: stream.id,
+            slug: stream.slug,
+            title: stream.title,
+            description: stream.description,
+            visibility: stream.visibility,
+            state: stream.state,
+            testing: stream.testing,
+            created_at: stream.created_at,
+            started_at: stream.started_at,
+            ended_at: stream.ended_at,
+            viewers: snapshot.viewers,
+            peak_viewers: peak.max(snapshot.viewers),
+        })
+    }
+}
+
+/// Who looks at a stream, and from where.
+pub(crate) struct Seen<'a> {
+    pub(crate) right: Right,
+    pub(crate) links: &'a Links,
+    /// The owner's name.
+    pub(crate) owner: Option<&'a str>,
+}
+
+impl Api {
+    /// The stream as it is now.
+    pub(crate) fn snapshot(&self, stream: Stream) -> Snapshot {
+        Snapshot {
+            live: self.live.get(stream.id),
+            viewers: self.registry.viewers(stream.id),
+            sample: None,
+            stream: Some(stream),
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Deserializer, de};
-use types::{ByteCount, Secret};
+use types::{ByteCount, Registration, Secret};
 
 use super::{Seconds, Size, TlsSection};
 
@@ -17,6 +17,9 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Shared by all services; needed once internal gRPC leaves loopback.
     pub service_token: Option<Secret<String>>,
+    /// Seals what the database holds: 32 characters or more, the same for every replica; default: made and
+    /// kept in the data folder.
+    pub secret_key: Option<Secret<String>>,
     /// Where data is kept.
     pub database: Database,
     /// Which event bus.
@@ -29,6 +32,10 @@ pub struct Config {
     pub tls: TlsSection,
     /// The first stream.
     pub bootstrap: Bootstrap,
+    /// Accounts.
+    pub accounts: Accounts,
+    /// How mail is sent.
+    pub mail: Mail,
     /// What players are told.
     pub playback: Playback,
     /// The coordinator.
@@ -45,12 +52,15 @@ impl Default for Config {
             data_dir: "data".into(),
             public_url: None,
             service_token: None,
+            secret_key: None,
             database: Database::default(),
             bus: Bus::default(),
             cache: Cache::default(),
             log: LogSection::default(),
             tls: TlsSection::default(),
             bootstrap: Bootstrap::default(),
+            accounts: Accounts::default(),
+            mail: Mail::default(),
             playback: Playback::default(),
             coordinator: Coordinator::default(),
             ingest: Ingest::default(),
@@ -128,7 +138,7 @@ impl Default for LogSection {
     }
 }
 
-/// `bootstrap`: read only while the database holds no stream.
+/// `bootstrap`: read only while the database holds no stream, or no account.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Bootstrap {
@@ -136,10 +146,39 @@ pub struct Bootstrap {
     pub stream: Option<String>,
     /// Its stream key: 22 to 128 URL-safe characters; default: one is made and printed.
     pub stream_key: Option<Secret<String>>,
-    /// The owner's e-mail address, for when accounts exist.
+    /// The owner's e-mail address; default: a one-time link to make the account is printed.
     pub email: Option<String>,
-    /// The owner's password, for when accounts exist.
+    /// The owner's password.
     pub password: Option<Secret<String>>,
+}
+
+/// `accounts`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Accounts {
+    /// Who may make an account: `open`, `invitation` or `closed`; an admin may change it later.
+    pub registration: Registration,
+    /// How long a key signs tokens before the next one does.
+    pub key_rotation: Seconds,
+}
+
+impl Default for Accounts {
+    fn default() -> Self {
+        Self {
+            registration: Registration::Invitation,
+            key_rotation: Seconds(Duration::from_secs(30 * 24 * 3600)),
+        }
+    }
+}
+
+/// `mail`: without it, an admin hands out links.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Mail {
+    /// `smtp://user:password@host:587?tls=required`, `smtps://user:password@host` or `smtp://host:25`.
+    pub url: Option<Secret<String>>,
+    /// The sender, such as `Streamr <streamr@example.org>`.
+    pub from: Option<String>,
 }
 
 /// `playback`.
@@ -166,6 +205,10 @@ pub struct Coordinator {
     pub max_connections: u32,
     /// The same from one address.
     pub max_connections_per_address: u32,
+    /// API requests a minute from one address that isn't logged in.
+    pub requests_per_minute: u32,
+    /// API requests a minute from one user.
+    pub user_requests_per_minute: u32,
 }
 
 impl Default for Coordinator {
@@ -177,6 +220,8 @@ impl Default for Coordinator {
             ops_bind: SocketAddr::from(([127, 0, 0, 1], 9100)),
             max_connections: 20_000,
             max_connections_per_address: 512,
+            requests_per_minute: 1_200,
+            user_requests_per_minute: 12_000,
         }
     }
 }

@@ -4,8 +4,20 @@
     reason = "sea-orm derives want pub; the module is private"
 )]
 
+pub(crate) mod audit_entry;
+pub(crate) mod idempotency_key;
+pub(crate) mod invitation;
+pub(crate) mod login;
+pub(crate) mod one_time_link;
 pub(crate) mod origin;
 pub(crate) mod origin_key;
 pub(crate) mod outbox;
+pub(crate) mod playback_session;
+pub(crate) mod recovery_code;
+pub(crate) mod refresh_token;
+pub(crate) mod setting;
+pub(crate) mod share_link;
+pub(crate) mod signing_key;
 pub(crate) mod stream;
 pub(crate) mod stream_key;
+pub(crate) mod user;

@@ -14,6 +14,12 @@ pub struct Model {
     pub created_at: TimeDateTimeWithTimeZone,
     pub started_at: Option<TimeDateTimeWithTimeZone>,
     pub ended_at: Option<TimeDateTimeWithTimeZone>,
+    pub owner_id: Option<Uuid>,
+    pub description: String,
+    pub visibility: String,
+    pub testing: bool,
+    pub peak_viewers: i32,
+    pub stopped_at: Option<TimeDateTimeWithTimeZone>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

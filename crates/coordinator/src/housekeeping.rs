@@ -1,0 +1,70 @@
+//! What is done now and then: settings read again, keys rotated, what is over forgotten.
+
+use std::{sync::Arc, time::Duration};
+
+use runtime::Shutdown;
+use storage::Database;
+
+use crate::{
+    Error,
+    accounts::{KEYS_REFRESH, Signing},
+    live::Live,
+    settings::{self, RuntimeSettings},
+};
+
+/// How often what is over is forgotten.
+const PURGE: Duration = Duration::from_secs(600);
+
+/// What is looked after.
+pub(crate) struct Housekeeping {
+    pub(crate) database: Database,
+    pub(crate) live: Arc<Live>,
+    pub(crate) settings: RuntimeSettings,
+    pub(crate) signing: Signing,
+}
+
+impl Housekeeping {
+    /// Does it until shutdown.
+    pub(crate) fn start(self, shutdown: &Shutdown) {
+        let Self {
+            database,
+            live,
+            settings,
+            signing,
+        } = self;
+        shutdown.spawn_until_cancelled(async move {
+            loop {
+                tokio::time::sleep(settings::REFRESH).await;
+                complain("settings", settings.refresh().await);
+            }
+        });
+        shutdown.spawn_until_cancelled(async move {
+            loop {
+                tokio::time::sleep(KEYS_REFRESH).await;
+                complain("signing keys", signing.refresh().await);
+                live.set_playback_keys(signing.playback_keys().public_keys());
+            }
+        });
+        shutdown.spawn_until_cancelled(async move {
+            loop {
+                tokio::time::sleep(PURGE).await;
+                complain("purge", purge(&database).await);
+            }
+        });
+    }
+}
+
+async fn purge(database: &Database) -> Result<(), Error> {
+    database.logins().purge().await?;
+    database.links().purge().await?;
+    database.shares().purge().await?;
+    database.idempotency().purge().await?;
+    Ok(())
+}
+
+fn complain(what: &'static str, result: Result<(), Error>) {
+    if let Err(error) = result {
+        metrics::counter!("streamr_housekeeping_failures_total", "what" => what).increment(1);
+        tracing::debug!(what, %error, "housekeeping; it comes again");
+    }
+}

@@ -1,0 +1,171 @@
+//! Playback sessions: tokens for who may watch.
+
+use auth::{Kind, PlaybackClaims};
+use axum::{
+    Json as Answer,
+    body::Bytes,
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode},
+};
+use serde::{Deserialize, Serialize};
+use storage::{PlaybackSession, ShareLink};
+use time::OffsetDateTime;
+use types::{SessionId, ShareLinkId};
+use utoipa::ToSchema;
+
+use super::{
+    Links, Problem, Shared,
+    caller::{Caller, From, User},
+    extract::Query,
+    page::{List, Page},
+    stream::Playback,
+    streams::share_of,
+};
+use crate::Error;
+
+/// How the viewer may watch.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OpenSession {
+    /// The secret of a share link, where the stream is private.
+    share: Option<String>,
+}
+
+/// A session to be opened at an edge.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct OpenedSession {
+    #[schema(value_type = uuid::Uuid)]
+    session: SessionId,
+    /// Opens the session within `expires_in`; what it opened lasts.
+    token: String,
+    /// Seconds.
+    expires_in: u64,
+    /// LL-HLS.
+    playlist: String,
+    /// HLS of whole segments.
+    friends_playlist: String,
+    /// HTTP-FLV.
+    flv: String,
+    /// RTMP.
+    rtmp: String,
+}
+
+/// Ask to watch: a token, and where it plays. A private stream asks for its owner's log-in or a share link.
+#[utoipa::path(post, path = "/api/v1/streams/{stream}/sessions", tag = "watching",
+    security((), ("bearer" = [])), params(("stream" = String, Path, description = "Id or name")),
+    request_body(content = Option<OpenSession>),
+    responses((status = 201, body = OpenedSession), (status = "4XX", body = Problem)))]
+pub(crate) async fn open(
+    State(api): Shared,
+    Caller(caller): Caller,
+    headers: HeaderMap,
+    Path(name): Path<String>,
+    body: Bytes,
+) -> Result<(StatusCode, Answer<OpenedSession>), Problem> {
+    let sent: OpenSession = if body.is_empty() {
+        OpenSession::default()
+    } else {
+        super::extract::json(&headers, &body)?
+    };
+    let share = sent.share.as_deref().or(share_of(&headers));
+    let (stream, right) = api.find(&name, caller.as_deref(), share).await?;
+    let (session, token) = api
+        .accounts
+        .open_session(&stream, right, caller.as_deref())
+        .await?;
+    let links = Links::of(&headers, &api.settings);
+    let token = token.expose().clone();
+    let [playlist, friends_playlist, flv, rtmp] =
+        Playback::of(&stream.slug, &links, Some(&token)).into_parts();
+    let answer = OpenedSession {
+        session,
+        token,
+        expires_in: PlaybackClaims::LIFETIME.as_secs(),
+        playlist,
+        friends_playlist,
+        flv,
+        rtmp,
+    };
+    Ok((StatusCode::CREATED, Answer(answer)))
+}
+
+/// The share link that a session was opened with.
+#[derive(Debug, Serialize, ToSchema)]
+struct Via {
+    #[schema(value_type = uuid::Uuid)]
+    id: ShareLinkId,
+    label: String,
+}
+
+/// A session on a stream that isn't public.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SessionView {
+    #[schema(value_type = uuid::Uuid)]
+    id: SessionId,
+    /// `owner` or `link`.
+    via: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link: Option<Via>,
+    #[serde(with = "time::serde::rfc3339")]
+    issued_at: OffsetDateTime,
+}
+
+fn view(session: PlaybackSession, links: &[ShareLink]) -> SessionView {
+    let link = session.link.map(|id| Via {
+        id,
+        label: links.iter().find(|link| link.id == id).map_or_else(
+            || "a link that was revoked".to_owned(),
+            |link| link.label.clone(),
+        ),
+    });
+    SessionView {
+        id: session.id,
+        via: if link.is_some() { "link" } else { "owner" },
+        link,
+        issued_at: session.issued_at,
+    }
+}
+
+/// Who was let in to one's stream, newest first.
+#[utoipa::path(get, path = "/api/v1/streams/{stream}/sessions", tag = "watching", security(("bearer" = [])),
+    params(("stream" = String, Path, description = "Id or name"), Page),
+    responses((status = 200, body = List<SessionView>), (status = "4XX", body = Problem)))]
+pub(crate) async fn list(
+    State(api): Shared,
+    User(standing): User,
+    Path(name): Path<String>,
+    Query(page): Query<Page>,
+) -> Result<Answer<List<SessionView>>, Problem> {
+    let stream = api.own(&name, &standing).await?;
+    let (after, limit) = (page.after()?, page.limit()?);
+    let shares = api.database.shares();
+    let sessions = shares.sessions(stream.id, after, limit).await?;
+    let links = shares.of(stream.id).await?;
+    let key = |session: &PlaybackSession| session.id.to_string();
+    let list = List::page(sessions, limit, key, |session| view(session, &links));
+    Ok(Answer(list))
+}
+
+/// Cut a viewer off: what the session opened is closed, its token opens nothing more.
+#[utoipa::path(delete, path = "/api/v1/streams/{stream}/sessions/{session}", tag = "watching",
+    security(("bearer" = [])),
+    params(("stream" = String, Path, description = "Id or name"), ("session" = uuid::Uuid, Path)),
+    responses((status = 204), (status = "4XX", body = Problem)))]
+pub(crate) async fn revoke(
+    State(api): Shared,
+    User(standing): User,
+    From(from): From,
+    Path((name, session)): Path<(String, String)>,
+) -> Result<StatusCode, Problem> {
+    let stream = api.own(&name, &standing).await?;
+    let missing = || Error::NotFound("session");
+    let session: SessionId = session.parse().map_err(|_| missing())?;
+    let mut entry = from.audit_by(&standing, "session.revoked");
+    entry.subject = Some(format!("stream/{}", stream.id));
+    let shares = api.database.shares();
+    if !shares.revoke_session(stream.id, session, entry).await? {
+        return Err(missing().into());
+    }
+    api.nudge.nudge();
+    Ok(StatusCode::NO_CONTENT)
+}

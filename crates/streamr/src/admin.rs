@@ -1,0 +1,121 @@
+//! The operator's commands: for whoever can reach the data folder, when the pages are not enough.
+#![expect(clippy::print_stdout, reason = "commands answer on standard output")]
+
+use anyhow::{Context, Result, bail};
+use clap::Subcommand;
+use coordinator::{owner_reset_link, setup_link};
+use runtime::{Config, config::Flags};
+use storage::{Database, NewAudit, User};
+use types::Slug;
+
+use crate::{banner, commands::open};
+
+/// What an operator may do.
+#[derive(Subcommand)]
+pub(crate) enum AdminCommand {
+    /// Print a one-time link to make the owner's account.
+    SetupLink {
+        #[command(flatten)]
+        flags: Flags,
+    },
+    /// Print a one-time link to set a new password for the owner.
+    ResetOwner {
+        #[command(flatten)]
+        flags: Flags,
+    },
+    /// Ban an account: its log-ins end and its streams stop.
+    Ban {
+        /// The account's e-mail address.
+        email: String,
+        #[command(flatten)]
+        flags: Flags,
+    },
+    /// Lift a ban.
+    Unban {
+        /// The account's e-mail address.
+        email: String,
+        #[command(flatten)]
+        flags: Flags,
+    },
+    /// End a stream that is on air.
+    Stop {
+        /// The stream's name.
+        stream: Slug,
+        #[command(flatten)]
+        flags: Flags,
+    },
+}
+
+impl AdminCommand {
+    /// The flags behind the command's name.
+    pub(crate) fn flags(&self) -> &Flags {
+        match self {
+            Self::SetupLink { flags }
+            | Self::ResetOwner { flags }
+            | Self::Ban { flags, .. }
+            | Self::Unban { flags, .. }
+            | Self::Stop { flags, .. } => flags,
+        }
+    }
+}
+
+/// Runs one. A running server hears of it from the outbox.
+pub(crate) async fn run(config: &Config, command: AdminCommand) -> Result<()> {
+    let (database, keys) = open(config).await?;
+    let base = banner::pages(config, banner::scheme(config));
+    match command {
+        AdminCommand::SetupLink { .. } => match setup_link(&database, &keys).await? {
+            Some(link) => println!(
+                "Open this link to make the owner's account; it works once, for a day:\n{}",
+                link.url(&base)
+            ),
+            None => {
+                bail!("this server has an owner; `streamr admin reset-owner` resets the password")
+            }
+        },
+        AdminCommand::ResetOwner { .. } => match owner_reset_link(&database, &keys).await? {
+            Some((link, email)) => println!(
+                "Open this link to set a new password for {email}; it works once, for an hour:\n{}",
+                link.reset_url(&base)
+            ),
+            None => bail!(
+                "nobody owns this server yet; `streamr admin setup-link` prints a link to make the account"
+            ),
+        },
+        AdminCommand::Ban { email, .. } => ban(&database, &email, true).await?,
+        AdminCommand::Unban { email, .. } => ban(&database, &email, false).await?,
+        AdminCommand::Stop { stream, .. } => stop(&database, &stream).await?,
+    }
+    Ok(())
+}
+
+async fn account(database: &Database, email: &str) -> Result<User> {
+    let found = database
+        .users()
+        .by_email(&email.trim().to_lowercase())
+        .await?;
+    found.with_context(|| format!("nobody has an account under {email}"))
+}
+
+async fn ban(database: &Database, email: &str, banned: bool) -> Result<()> {
+    let user = account(database, email).await?;
+    let (action, done) = if banned {
+        ("user.banned", "banned")
+    } else {
+        ("user.unbanned", "not banned any more")
+    };
+    let mut entry = NewAudit::new(action);
+    entry.subject = Some(format!("user/{}", user.id));
+    database.users().set_banned(user.id, banned, entry).await?;
+    println!("{email} is {done}.");
+    Ok(())
+}
+
+async fn stop(database: &Database, slug: &Slug) -> Result<()> {
+    let stream = database.streams().by_slug(slug).await?;
+    let stream = stream.with_context(|| format!("there is no stream named {slug}"))?;
+    let entry = NewAudit::new("stream.ended");
+    database.streams().stop(stream.id, entry).await?;
+    println!("{slug} was ended; its publisher is cut off within a second.");
+    Ok(())
+}
