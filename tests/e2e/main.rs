@@ -1,6 +1,6 @@
 //! Streamr from outside: its programs as processes, real publishers and players.
 //!
-//! Needs the programs (`cargo build --workspace --bins`), ffmpeg, VLC, Chromium with `npm ci` in
+//! Needs the programs (`cargo build --workspace --bins`), ffmpeg, VLC, pebble, Chromium with `npm ci` in
 //! `tests/browser`, and `STREAMR_TEST_FFMPEG_CURRENT`; `./scripts/test` sees to all of it. Tests that kill
 //! nothing share one `streamr`, each with a stream of its own.
 #![allow(
@@ -10,6 +10,7 @@
     reason = "a test that can't go on shall say so; a future on a test's stack hurts nobody"
 )]
 
+mod acme;
 mod audience;
 mod codecs;
 mod configuration;

@@ -11,7 +11,7 @@ use rustls::sign::CertifiedKey;
 use rustls_pki_types::PrivateKeyDer;
 
 use super::{Failure, Orders};
-use crate::{config::Challenge, tls::pair::certified};
+use crate::config::Challenge;
 
 /// How the server is asked whether it is done.
 const PATIENCE: RetryPolicy = RetryPolicy::new()
@@ -90,7 +90,9 @@ fn challenge_pair(name: &str, digest: &[u8]) -> Result<CertifiedKey, Failure> {
     params.custom_extensions = vec![CustomExtension::new_acme_identifier(digest)];
     let certificate = params.self_signed(&key)?;
     let der = PrivateKeyDer::Pkcs8(key.serialize_der().into());
-    Ok(certified(vec![certificate.der().clone()], der)?)
+    // Unchecked: its extension is critical, and for nobody else.
+    let key = rustls::crypto::ring::sign::any_supported_type(&der)?;
+    Ok(CertifiedKey::new(vec![certificate.der().clone()], key))
 }
 
 /// Which name the server does not believe, and what it says of it.
@@ -113,4 +115,28 @@ async fn refused(order: &mut Order) -> String {
         }
     }
     "a name".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use x509_parser::prelude::{FromDer, X509Certificate};
+
+    use super::*;
+
+    #[test]
+    fn the_challenges_certificate_is_as_rfc_8737_wants_it() {
+        let pair = challenge_pair("live.example", &[7; 32]).unwrap();
+        let (_, certificate) = X509Certificate::from_der(&pair.cert[0]).unwrap();
+        let identifier = certificate
+            .extensions()
+            .iter()
+            .find(|extension| extension.oid.to_id_string() == "1.3.6.1.5.5.7.1.31")
+            .unwrap();
+        assert!(identifier.critical);
+        // An octet string of 32 bytes.
+        assert_eq!(identifier.value[..2], [4, 32]);
+        assert_eq!(identifier.value[2..], [7; 32]);
+        let names = certificate.subject_alternative_name().unwrap().unwrap();
+        assert_eq!(names.value.general_names.len(), 1);
+    }
 }
