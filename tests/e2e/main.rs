@@ -10,20 +10,26 @@
     reason = "a test that can't go on shall say so; a future on a test's stack hurts nobody"
 )]
 
+mod abuse;
+mod accounts;
 mod acme;
 mod audience;
+mod authz;
 mod codecs;
 mod configuration;
 mod continuity;
+mod control;
 mod fanout;
 mod garbage;
 mod keys;
 mod limits;
-mod owner;
+mod listen;
 mod playback;
 mod playlists;
 mod private;
 mod restart;
+mod rights;
+mod schema;
 mod start;
 mod strangers;
 mod support;

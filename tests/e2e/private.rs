@@ -1,284 +1,360 @@
-//! Private streams: who has a token plays everywhere, nobody else anywhere, and rights end at once.
+//! Who may watch what isn't public: by token only, in every protocol, until the right ends.
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
-use rtmp::session::ClientEvent;
+use anyhow::{Context, Result, ensure};
+use reqwest::{Client, Method, StatusCode};
+use serde_json::{Value, json};
 use testkit::{
-    Fixture, FlvViewer, Opening, RtmpPlayer, Sandbox, eventually, ffmpeg, hls::Viewer, http,
+    Account, Fixture, FlvViewer, Publication, RtmpPlayer, Sandbox, Source, eventually, hls, http,
+    send,
 };
 
-use crate::{
-    owner::{Owner, Ticket, owned},
-    support::{PLAYABLE, SOON, flv_path, scenario, scenario_of_the_dead},
-};
+use crate::support::{PLAYABLE, SOON, scenario, shared};
 
-/// Promised: a second. Machines are slow and shared.
-const AT_ONCE: Duration = Duration::from_secs(3);
+/// A second for every service to hear of it, and twice that for a loaded machine.
+const CUT_OFF: Duration = Duration::from_secs(3);
 
-fn with_token(slug: &str, ticket: &Ticket) -> String {
-    format!("{}?token={}", flv_path(slug), ticket.token)
+struct Private {
+    owner: Account,
+    slug: String,
+    _publication: Publication,
 }
 
-async fn status(url: &str) -> Result<u16> {
-    Ok(http::get(&http::client()?, url).await?.status.as_u16())
-}
-
-/// A session on the low-latency playlist, once there is one.
-async fn session(ticket: &Ticket) -> Result<Viewer> {
-    eventually(PLAYABLE, "the playlist opens", || async {
-        Viewer::open(&ticket.playlist).await.map(Some)
+async fn private(sandbox: &Sandbox, slug: &str) -> Result<Private> {
+    let owner = sandbox.owner().await?;
+    let stream = owner.stream(slug, "private").await?;
+    let fixture = Fixture::plain().await?;
+    let publication = Source::new(&fixture)
+        .publish(sandbox.rtmp(), &stream.key)
+        .await?;
+    eventually(SOON, "it is live", || async {
+        let view = owner.get(&format!("/streams/{slug}")).await?;
+        Ok((view["state"] == "live").then_some(()))
     })
+    .await?;
+    Ok(Private {
+        owner,
+        slug: slug.to_owned(),
+        _publication: publication,
+    })
+}
+
+impl Private {
+    async fn session(&self) -> Result<Value> {
+        self.owner
+            .post(&format!("/streams/{}/sessions", self.slug), &json!({}))
+            .await
+    }
+}
+
+fn text(value: &Value, name: &str) -> Result<String> {
+    value[name]
+        .as_str()
+        .map(str::to_owned)
+        .with_context(|| format!("no {name} in {value}"))
+}
+
+/// Opens a session with `secret`, as the watch page does.
+async fn by_link(sandbox: &Sandbox, slug: &str, secret: &str) -> Result<http::Answer> {
+    let url = format!("{}/api/v1/streams/{slug}/sessions", sandbox.pages());
+    send(
+        &http::client()?,
+        Method::POST,
+        &url,
+        &[],
+        Some(&json!({ "share": secret })),
+    )
     .await
 }
 
-/// Reads until the server says no or hangs up; within `limit`.
-async fn end_of(player: &mut RtmpPlayer, limit: Duration) -> Result<Option<ClientEvent>> {
-    let ended = async {
-        loop {
-            match player.next(SOON).await? {
-                Some(ClientEvent::Packet(_) | ClientEvent::Metadata(_) | ClientEvent::Ready) => {}
-                other => return anyhow::Ok(other),
-            }
-        }
-    };
-    testkit::within(limit, "the player is cut off", ended).await?
+/// The media playlist that a multivariant names.
+async fn media_playlist(client: &Client, url: &str) -> Result<String> {
+    let multivariant = http::fetch(client, url).await?.text();
+    let uri = multivariant
+        .lines()
+        .rfind(|line| !line.starts_with('#') && !line.is_empty())
+        .context("no URI")?;
+    Ok(reqwest::Url::parse(url)?.join(uri)?.to_string())
 }
 
-async fn ends(viewer: &FlvViewer, limit: Duration) -> Result<()> {
-    eventually(limit, "the viewer is cut off", || async {
+/// `host:port` and path of a URL, for viewers that speak HTTP themselves.
+fn parts(url: &str) -> Result<(std::net::SocketAddr, String)> {
+    let url = reqwest::Url::parse(url)?;
+    let address = url
+        .socket_addrs(|| None)?
+        .into_iter()
+        .next()
+        .context("no address")?;
+    let query = url
+        .query()
+        .map_or_else(String::new, |query| format!("?{query}"));
+    Ok((address, format!("{}{query}", url.path())))
+}
+
+/// Waits until the viewer is cut off.
+async fn ended(viewer: &FlvViewer) -> Result<()> {
+    eventually(CUT_OFF * 3, "the viewer is cut off", || async {
         Ok(viewer.has_ended().then_some(()))
     })
     .await
 }
 
-async fn plays_with_a_token_only(sandbox: &Sandbox, slug: &str) -> Result<()> {
-    let owner = Owner::log_in(sandbox).await?;
-    let _publication = owner
-        .live(slug, "private", &Fixture::plain().await?)
+#[tokio::test]
+async fn a_private_stream_plays_by_token_only_in_every_protocol() -> Result<()> {
+    let sandbox = shared().await?;
+    scenario(sandbox, async {
+        let stream = private(sandbox, "secret").await?;
+        let client = http::client()?;
+        let view = stream.owner.get("/streams/secret").await?;
+        for name in ["hls", "friends", "flv"] {
+            let url = text(&view["playback"], name)?;
+            let refused = http::get(&client, &url).await?;
+            ensure!(
+                refused.status == StatusCode::NOT_FOUND,
+                "{url}: {} {}",
+                refused.status,
+                refused.text()
+            );
+            let forged = http::get(&client, &format!("{url}?token=a.b.c")).await?;
+            ensure!(
+                forged.status == StatusCode::UNAUTHORIZED,
+                "{url}: {}",
+                forged.status
+            );
+        }
+        ensure!(
+            RtmpPlayer::play(sandbox.rtmp(), "secret").await.is_err(),
+            "RTMP plays without a token"
+        );
+        let session = stream.session().await?;
+        let viewer = hls::Viewer::open(&text(&session, "playlist")?).await?;
+        drop(viewer);
+        let (address, path) = parts(&text(&session, "flv")?)?;
+        let mut flv = FlvViewer::open(address, &path).await?;
+        flv.more_frames(PLAYABLE, 30).await?;
+        let name = format!("secret?token={}", text(&session, "token")?);
+        let mut rtmp = RtmpPlayer::play(sandbox.rtmp(), &name).await?;
+        ensure!(rtmp.next(PLAYABLE).await?.is_some(), "RTMP ends at once");
+        // Segments stay under the session.
+        let media = media_playlist(&client, &text(&session, "playlist")?).await?;
+        let playlist = http::fetch(&client, &media).await?.text();
+        let segment = playlist
+            .lines()
+            .rfind(|line| !line.starts_with('#') && line.contains(".m4s"))
+            .context("no segment")?;
+        let under = reqwest::Url::parse(&media)?.join(segment)?.to_string();
+        let answer = http::fetch(&client, &under).await?;
+        ensure!(
+            answer.header("cache-control").starts_with("private"),
+            "{answer:?}"
+        );
+        let public = under.replace(
+            &under[under.find("/s/").context("not under the session")?
+                ..under.find("/s/").unwrap_or(0) + 39],
+            "",
+        );
+        let answer = http::get(&client, &public).await?;
+        ensure!(
+            answer.status.is_client_error(),
+            "{public}: {}",
+            answer.status
+        );
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_share_link_lets_in_until_it_is_revoked() -> Result<()> {
+    let sandbox = shared().await?;
+    scenario(sandbox, async {
+        let stream = private(sandbox, "shared").await?;
+        let link = stream
+            .owner
+            .post("/streams/shared/links", &json!({ "label": "Friends" }))
+            .await?;
+        let secret = text(&link, "secret")?;
+        ensure!(
+            secret.len() >= 22
+                && text(&link, "url")?.ends_with(&format!("/watch/shared#share={secret}")),
+            "{link}"
+        );
+        ensure!(
+            by_link(sandbox, "shared", "not-the-secret-of-it")
+                .await?
+                .status
+                == StatusCode::NOT_FOUND
+        );
+        let opened = by_link(sandbox, "shared", &secret).await?;
+        ensure!(opened.status == StatusCode::CREATED, "{}", opened.text());
+        let session: Value = serde_json::from_slice(&opened.body)?;
+        let client = http::client()?;
+        let media = media_playlist(&client, &text(&session, "playlist")?).await?;
+        http::fetch(&client, &media).await?;
+        let (address, path) = parts(&text(&session, "flv")?)?;
+        let mut flv = FlvViewer::open(address, &path).await?;
+        flv.more_frames(PLAYABLE, 30).await?;
+        let listed = stream.owner.get("/streams/shared/sessions").await?;
+        ensure!(
+            listed["items"][0]["via"] == "link" && listed["items"][0]["link"]["label"] == "Friends",
+            "{listed}"
+        );
+        ensure!(!listed.to_string().contains(&secret));
+        let id = text(&link, "id")?;
+        stream
+            .owner
+            .delete(&format!("/streams/shared/links/{id}"))
+            .await?;
+        eventually(CUT_OFF * 3, "the playlist is refused", || async {
+            let answer = http::get(&client, &media).await?;
+            Ok((answer.status == StatusCode::FORBIDDEN).then_some(()))
+        })
         .await?;
-    let ticket = owner.ticket(slug).await?;
-    let viewer = session(&ticket).await?;
-    ensure!(
-        viewer.playlist.path().contains(&ticket.session),
-        "{}",
-        viewer.playlist
-    );
-    let playlist = viewer.load("").await?;
-    let uri = playlist
-        .segments
-        .iter()
-        .find_map(|segment| segment.uri.clone());
-    let uri = uri.unwrap_or_default();
-    let object = viewer.object(&uri).await?;
-    ensure!(object.header("cache-control").starts_with("private"));
-    // Everything that plays, plays; players open more than once.
-    let decoded = tokio::join!(
-        ffmpeg::decode(&ticket.playlist, 4),
-        ffmpeg::decode(&ticket.friends, 4),
-        ffmpeg::decode(&ticket.rtmp, 4),
-    );
-    for decoded in [decoded.0?, decoded.1?, decoded.2?] {
-        ensure!((110..=130).contains(&decoded.video), "{decoded:?}");
-    }
-    let playback = sandbox.playback_address();
-    FlvViewer::open(playback, &with_token(slug, &ticket))
+        ended(&flv).await?;
+        ensure!(by_link(sandbox, "shared", &secret).await?.status == StatusCode::NOT_FOUND);
+        // The owner goes on.
+        let own = stream.session().await?;
+        http::fetch(&client, &text(&own, "playlist")?).await?;
+        Ok(())
+    })
+    .await
+}
+
+async fn becoming_private(sandbox: &Sandbox) -> Result<()> {
+    let owner = sandbox.owner().await?;
+    let made = owner.stream("turned", "public").await?;
+    let fixture = Fixture::plain().await?;
+    let _publication = Source::new(&fixture)
+        .publish(sandbox.rtmp(), &made.key)
+        .await?;
+    let client = http::client()?;
+    hls::Viewer::open(&sandbox.hls("turned")).await?;
+    let media = media_playlist(&client, &sandbox.hls("turned")).await?;
+    let mut flv = FlvViewer::open(sandbox.playback_address(), "/live/turned.flv").await?;
+    flv.more_frames(PLAYABLE, 30).await?;
+    owner
+        .patch("/streams/turned", &json!({ "visibility": "private" }))
+        .await?;
+    ended(&flv).await?;
+    eventually(CUT_OFF * 3, "the playlist is refused", || async {
+        let answer = http::get(&client, &media).await?;
+        Ok(answer.status.is_client_error().then_some(()))
+    })
+    .await?;
+    let hidden = http::get(
+        &client,
+        &format!("{}/api/v1/streams/turned", sandbox.pages()),
+    )
+    .await?;
+    ensure!(hidden.status == StatusCode::NOT_FOUND, "{}", hidden.text());
+    owner
+        .patch("/streams/turned", &json!({ "visibility": "unlisted" }))
+        .await?;
+    eventually(SOON, "everybody plays again", || async {
+        let answer = http::get(&client, &sandbox.hls("turned")).await?;
+        Ok((answer.status == StatusCode::OK).then_some(()))
+    })
+    .await?;
+    let listed = http::fetch(&client, &format!("{}/api/v1/streams", sandbox.pages()))
         .await?
-        .more_frames(SOON, 10)
-        .await?;
-    // And nothing without.
-    let public = format!("http://{playback}/live/{slug}");
-    for url in [sandbox.hls(slug), sandbox.friends(slug), sandbox.flv(slug)] {
-        ensure!(status(&url).await? == 404, "{url}");
-        ensure!(status(&format!("{url}?token=x")).await? == 401, "{url}");
-    }
-    ensure!(
-        status(&format!("{public}/{uri}")).await? == 403,
-        "{public}/{uri}"
-    );
-    ensure!(
-        status(&format!("{public}/digests")).await? == 403,
-        "{public}/digests"
-    );
-    let opening = RtmpPlayer::open(sandbox.rtmp(), slug).await?;
-    ensure!(
-        matches!(&opening, Opening::Rejected { code, .. } if code == "NetStream.Play.StreamNotFound"),
-        "{opening:?}"
-    );
-    let neutral = http::get(&http::client()?, &format!("{public}/thumbnail.webp")).await?;
-    let picture = format!("{public}/thumbnail.webp?token={}", ticket.token);
-    let picture = http::get(&http::client()?, &picture).await?;
-    ensure!(neutral.status == 200 && picture.status == 200);
-    ensure!(
-        neutral.body != picture.body,
-        "a private stream's picture is neutral"
-    );
+        .text();
+    ensure!(!listed.contains("turned"), "unlisted is not listed");
     Ok(())
 }
 
 #[tokio::test]
-async fn a_private_stream_plays_with_a_token_only() -> Result<()> {
-    let sandbox = owned(Sandbox::embedded()).start().await?;
-    scenario(&sandbox, plays_with_a_token_only(&sandbox, "secret")).await
+async fn making_a_stream_private_cuts_strangers_off() -> Result<()> {
+    let sandbox = shared().await?;
+    scenario(sandbox, becoming_private(sandbox)).await
 }
 
 #[tokio::test]
-async fn three_processes_keep_a_stream_private_also_without_the_coordinator() -> Result<()> {
-    let sandbox = owned(Sandbox::distributed()).start().await?;
-    scenario_of_the_dead(&sandbox, async {
-        plays_with_a_token_only(&sandbox, "secret").await?;
-        let owner = Owner::log_in(&sandbox).await?;
-        let _publication = owner
-            .live("alone", "private", &Fixture::plain().await?)
+async fn making_a_stream_private_cuts_strangers_off_across_processes() -> Result<()> {
+    let sandbox = Sandbox::distributed().start().await?;
+    scenario(&sandbox, becoming_private(&sandbox)).await
+}
+
+#[tokio::test]
+async fn a_rehearsal_is_for_its_owner_until_it_goes_live() -> Result<()> {
+    let sandbox = shared().await?;
+    scenario(sandbox, async {
+        let owner = sandbox.owner().await?;
+        let made = owner
+            .post(
+                "/streams",
+                &json!({ "title": "Rehearsal", "slug": "rehearsal", "testing": true }),
+            )
             .await?;
-        let ticket = owner.ticket("alone").await?;
-        session(&ticket).await?;
-        sandbox.kill("coordinator").await?;
-        let ticket = Viewer::open(&ticket.playlist).await?;
+        let fixture = Fixture::plain().await?;
+        let _publication = Source::new(&fixture)
+            .publish(sandbox.rtmp(), &text(&made, "stream_key")?)
+            .await?;
+        eventually(SOON, "it is rehearsed", || async {
+            Ok((owner.get("/streams/rehearsal").await?["state"] == "testing").then_some(()))
+        })
+        .await?;
+        let client = http::client()?;
+        let url = format!("{}/api/v1/streams/rehearsal", sandbox.pages());
+        ensure!(http::get(&client, &url).await?.status == StatusCode::NOT_FOUND);
         ensure!(
-            ticket.ask("").await?.status == 200,
-            "the token is worth nothing"
+            http::get(&client, &sandbox.hls("rehearsal")).await?.status == StatusCode::NOT_FOUND
         );
-        ensure!(status(&sandbox.hls("alone")).await? == 404, "anybody plays");
+        let session = owner
+            .post("/streams/rehearsal/sessions", &json!({}))
+            .await?;
+        hls::Viewer::open(&text(&session, "playlist")?).await?;
+        let moved = owner
+            .post("/streams/rehearsal/state", &json!({ "state": "live" }))
+            .await?;
+        ensure!(moved["state"] == "live", "{moved}");
+        eventually(SOON, "everybody plays", || async {
+            Ok(
+                (http::get(&client, &sandbox.hls("rehearsal")).await?.status == StatusCode::OK)
+                    .then_some(()),
+            )
+        })
+        .await?;
+        ensure!(http::get(&client, &url).await?.status == StatusCode::OK);
         Ok(())
     })
     .await
 }
 
 #[tokio::test]
-async fn a_revoked_session_ends_and_the_others_go_on() -> Result<()> {
-    let sandbox = owned(Sandbox::embedded()).start().await?;
-    scenario(&sandbox, async {
-        let owner = Owner::log_in(&sandbox).await?;
-        let _publication = owner.live("guests", "private", &Fixture::plain().await?).await?;
-        let (out, stays) = (owner.ticket("guests").await?, owner.ticket("guests").await?);
-        let playback = sandbox.playback_address();
-        let (hls_out, hls_stays) = (session(&out).await?, session(&stays).await?);
-        let flv_out = FlvViewer::open(playback, &with_token("guests", &out)).await?;
-        let mut flv_stays = FlvViewer::open(playback, &with_token("guests", &stays)).await?;
-        let name = |ticket: &Ticket| format!("guests?token={}", ticket.token);
-        let mut rtmp_out = RtmpPlayer::play(sandbox.rtmp(), &name(&out)).await?;
-        let mut rtmp_stays = RtmpPlayer::play(sandbox.rtmp(), &name(&stays)).await?;
-        owner.revoke("guests", &out).await?;
-        ends(&flv_out, AT_ONCE).await?;
-        let end = end_of(&mut rtmp_out, AT_ONCE).await?;
-        ensure!(
-            matches!(&end, Some(ClientEvent::Rejected { code, .. }) if code == "NetStream.Play.Failed"),
-            "{end:?}"
-        );
-        ensure!(hls_out.ask("").await?.status == 403, "its playlist goes on");
-        ensure!(status(&out.playlist).await? == 403, "its token opens");
-        ensure!(hls_stays.ask("").await?.status == 200, "another's playlist ended");
-        flv_stays.more_frames(SOON, 10).await?;
-        ensure!(rtmp_stays.next(SOON).await?.is_some(), "another player was cut off");
-        Ok(())
-    })
-    .await
-}
-
-#[tokio::test]
-async fn a_stream_that_becomes_private_keeps_who_has_a_token() -> Result<()> {
-    let sandbox = owned(Sandbox::embedded()).start().await?;
-    scenario(&sandbox, async {
-        let owner = Owner::log_in(&sandbox).await?;
-        let _publication = owner
-            .live("turning", "public", &Fixture::plain().await?)
-            .await?;
-        let ticket = owner.ticket("turning").await?;
-        let anybody = eventually(PLAYABLE, "the playlist opens", || async {
-            Viewer::open(&sandbox.hls("turning")).await.map(Some)
-        })
-        .await?;
-        let token = format!("{}?token={}", sandbox.hls("turning"), ticket.token);
-        let friend = Viewer::open(&token).await?;
-        let playback = sandbox.playback_address();
-        let stranger = FlvViewer::open(playback, &flv_path("turning")).await?;
-        let mut flv = FlvViewer::open(playback, &with_token("turning", &ticket)).await?;
-        let mut player = RtmpPlayer::play(sandbox.rtmp(), "turning").await?;
-        owner.set_visibility("turning", "private").await?;
-        ends(&stranger, AT_ONCE).await?;
-        end_of(&mut player, AT_ONCE).await?;
-        ensure!(
-            anybody.ask("").await?.status == 403,
-            "anybody's playlist goes on"
-        );
-        ensure!(
-            friend.ask("").await?.status == 200,
-            "the friend's playlist ended"
-        );
-        flv.more_frames(SOON, 10).await?;
-        owner.set_visibility("turning", "public").await?;
-        eventually(AT_ONCE, "everybody plays again", || async {
-            Ok((anybody.ask("").await?.status == 200).then_some(()))
-        })
-        .await
-    })
-    .await
-}
-
-#[tokio::test]
-async fn a_stream_that_its_owner_ends_is_over_at_once() -> Result<()> {
-    let sandbox = owned(Sandbox::embedded()).start().await?;
-    scenario(&sandbox, async {
-        let owner = Owner::log_in(&sandbox).await?;
-        let fixture = Fixture::b_frames().await?;
-        let mut publication = owner.live("ending", "public", &fixture).await?;
-        let viewer = eventually(PLAYABLE, "the playlist opens", || async {
-            Viewer::open(&sandbox.hls("ending")).await.map(Some)
-        })
-        .await?;
-        eventually(SOON, "health of what is sent", || async {
-            let health = owner.stream("ending").await?["health"].clone();
-            let seen = health["b_frames"] == true && health["declared_frame_rate"] == 30.0;
-            ensure!(seen, "{health}");
-            Ok(Some(()))
-        })
-        .await?;
-        let flv = FlvViewer::open(sandbox.playback_address(), &flv_path("ending")).await?;
-        let mut player = RtmpPlayer::play(sandbox.rtmp(), "ending").await?;
-        owner.end("ending").await?;
-        ends(&flv, AT_ONCE).await?;
-        end_of(&mut player, AT_ONCE).await?;
-        publication.end(AT_ONCE).await?;
-        eventually(AT_ONCE, "the playlist ends", || async {
-            Ok(viewer
-                .ask("")
-                .await?
-                .text()
-                .contains("#EXT-X-ENDLIST")
-                .then_some(()))
-        })
-        .await
-    })
-    .await
-}
-
-#[tokio::test]
-async fn features_that_are_switched_off_say_what_to_do() -> Result<()> {
-    let sandbox = owned(Sandbox::embedded()).start().await?;
-    scenario(&sandbox, async {
-        let owner = Owner::log_in(&sandbox).await?;
-        let _publication = owner.live("flags", "public", &Fixture::plain().await?).await?;
-        let flv = FlvViewer::open(sandbox.playback_address(), &flv_path("flags")).await?;
-        let mut player = RtmpPlayer::play(sandbox.rtmp(), "flags").await?;
-        for flag in ["http_flv", "rtmp_play", "thumbnails"] {
-            owner.switch(flag, false).await?;
+async fn a_session_is_revoked_alone() -> Result<()> {
+    let sandbox = shared().await?;
+    scenario(sandbox, async {
+        let stream = private(sandbox, "revoked").await?;
+        let client = http::client()?;
+        let (one, other) = (stream.session().await?, stream.session().await?);
+        let medias = [
+            media_playlist(&client, &text(&one, "playlist")?).await?,
+            media_playlist(&client, &text(&other, "playlist")?).await?,
+        ];
+        for media in &medias {
+            http::fetch(&client, media).await?;
         }
-        ends(&flv, AT_ONCE).await?;
-        end_of(&mut player, AT_ONCE).await?;
-        let refused = http::get(&http::client()?, &sandbox.flv("flags")).await?;
-        ensure!(refused.status == 403 && refused.text().contains("index.m3u8"));
-        let opening = RtmpPlayer::open(sandbox.rtmp(), "flags").await?;
-        ensure!(
-            matches!(&opening, Opening::Rejected { description, .. } if description.contains("index.m3u8")),
-            "{opening:?}"
-        );
-        owner.switch("http_flv", true).await?;
-        eventually(AT_ONCE, "HTTP-FLV plays again", || async {
-            FlvViewer::open(sandbox.playback_address(), &flv_path("flags")).await.map(Some)
+        let id = text(&one, "session")?;
+        stream
+            .owner
+            .delete(&format!("/streams/revoked/sessions/{id}"))
+            .await?;
+        eventually(CUT_OFF * 3, "it is refused", || async {
+            Ok(
+                (http::get(&client, &medias[0]).await?.status == StatusCode::FORBIDDEN)
+                    .then_some(()),
+            )
         })
-        .await
-        .map(drop)
+        .await?;
+        let again = http::get(&client, &text(&one, "playlist")?).await?;
+        ensure!(
+            again.status == StatusCode::FORBIDDEN,
+            "its token opens nothing more: {}",
+            again.status
+        );
+        http::fetch(&client, &medias[1]).await?;
+        Ok(())
     })
     .await
 }

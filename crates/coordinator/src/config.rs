@@ -45,6 +45,8 @@ pub struct Settings {
     pub requests_per_minute: u32,
     /// API requests a minute from one user.
     pub user_requests_per_minute: u32,
+    /// The same from one address, of those that cost a hash.
+    pub auth_requests_per_minute: u32,
     /// Bounds on the public listener.
     pub limits: Limits,
     /// TLS of the public listener.
@@ -70,6 +72,7 @@ impl Settings {
             mail: config.mail.clone(),
             requests_per_minute: config.coordinator.requests_per_minute,
             user_requests_per_minute: config.coordinator.user_requests_per_minute,
+            auth_requests_per_minute: config.coordinator.auth_requests_per_minute,
             limits: Limits {
                 total: config.coordinator.max_connections,
                 per_address: config.coordinator.max_connections_per_address,

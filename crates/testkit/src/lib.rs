@@ -5,6 +5,7 @@
 //! and the checker of RFC 8216bis ([`hls::check`]). Imports no service: it knows them as programs, by their
 //! ports and URLs. For tests only.
 
+mod account;
 mod browser;
 pub mod certificate;
 pub mod ffmpeg;
@@ -12,6 +13,7 @@ mod fixture;
 mod flv_viewer;
 pub mod hls;
 pub mod http;
+mod mail;
 mod pebble;
 mod ports;
 mod process;
@@ -22,15 +24,17 @@ mod turn;
 mod vlc;
 mod wait;
 
+pub use account::{Account, cookie, send};
 pub use browser::{Browser, PageReport, Watch};
 pub use fixture::{Fixture, TimedTag, is_keyframe, is_sequence_header};
 pub use flv_viewer::{FlvViewer, SeenTag, StalledViewer, largest_gap};
+pub use mail::MailServer;
 pub use pebble::Pebble;
 pub use ports::free_address;
 pub use process::{Limits, Process};
 pub use publication::{Chunking, End, Publication, Source};
 pub use rtmp_wire::{Opening, RtmpPlayer, Wire, handshake, open_publisher};
-pub use sandbox::{Builder, Layout, Sandbox, Stream, StreamView, binary};
+pub use sandbox::{Builder, Layout, OWNER, Sandbox, Stream, StreamView, binary};
 pub use turn::Turn;
 pub use vlc::Vlc;
 pub use wait::{eventually, within};

@@ -18,6 +18,7 @@ use tempfile::TempDir;
 use tokio::sync::Mutex;
 
 use crate::{
+    Account,
     certificate::Certificate,
     eventually, http,
     ports::free_address,
@@ -39,6 +40,9 @@ pub enum Layout {
     /// `coordinator`, `ingest`, `origin-1`, `origin-2` and `edge`.
     TwoOrigins,
 }
+
+/// The owner's e-mail address and password.
+pub const OWNER: (&str, &str) = ("owner@example.org", "the password of the owner");
 
 /// A stream with its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -211,6 +215,15 @@ impl Sandbox {
         let first = Self::first_stream();
         set("BOOTSTRAP__STREAM", first.slug);
         set("BOOTSTRAP__STREAM_KEY", first.key);
+        set("BOOTSTRAP__EMAIL", OWNER.0.to_owned());
+        set("BOOTSTRAP__PASSWORD", OWNER.1.to_owned());
+        // All tests come from one address.
+        for limit in ["", "USER_", "AUTH_"] {
+            set(
+                &format!("COORDINATOR__{limit}REQUESTS_PER_MINUTE"),
+                "1000000".to_owned(),
+            );
+        }
         if builder.layout != Layout::Embedded {
             set(
                 "SERVICE_TOKEN",
@@ -456,6 +469,25 @@ impl Sandbox {
         let word = last.and_then(|line| line.split_whitespace().last());
         let key = word.with_context(|| format!("streamr {arguments:?} printed no key"))?;
         Ok(key.to_owned())
+    }
+
+    /// The metrics of the coordinator, or of everything where it is one process.
+    pub async fn metrics(&self) -> Result<String> {
+        let url = format!("http://{}/metrics", self.coordinator_ops);
+        Ok(http::fetch(&self.client, &url).await?.text())
+    }
+
+    /// The owner, logged in.
+    pub async fn owner(&self) -> Result<Account> {
+        Account::log_in(&self.pages(), OWNER.0, OWNER.1).await
+    }
+
+    /// A new account, logged in; registration must be open.
+    pub async fn register(&self, name: &str) -> Result<Account> {
+        let email = format!("{name}@example.org");
+        let password = format!("the password of {name}");
+        Account::register(&self.pages(), &email, &password).await?;
+        Account::log_in(&self.pages(), &email, &password).await
     }
 
     /// Runs `streamr` with `arguments` in this sandbox's environment, to its end.

@@ -1,19 +1,23 @@
 import { mount } from 'svelte';
 import App from './components/App.svelte';
-import { route } from './lib/route';
-import { applyTheme } from './lib/theme';
-import { firstLook } from './lib/api';
+import { firstLook } from './lib/api/streams';
 import { loadHls } from './lib/hls';
+import { shareSecret } from './lib/route';
+import { router } from './lib/router.svelte';
+import { session } from './lib/session.svelte';
+import { applyTheme } from './lib/theme';
 import './app.css';
 
 applyTheme();
 
-// The stream's facts and the player's script are asked for before anything is drawn.
-const place = route(location.pathname);
+// What the page needs is asked for before anything is drawn: the stream's facts and the player's
+// script, or who is logged in. Where nobody ever logged in, the last asks nothing.
+const { place } = router;
 if (place.page === 'watch') {
-  firstLook(place.stream);
+  firstLook(place.stream, shareSecret(location.hash));
   void loadHls().catch(() => undefined);
 }
+void session.restore();
 
 const target = document.getElementById('app');
-if (target) mount(App, { target, props: { place } });
+if (target) mount(App, { target });

@@ -30,6 +30,8 @@ enum Verb {
         #[arg(long)]
         force: bool,
     },
+    /// Write the API's description beside the pages, which generate their client from it
+    Openapi,
     /// Formatting, clippy, layers, and the pages' own checks where node is
     Check,
     /// Check that dependencies between crates point down only
@@ -62,6 +64,7 @@ fn run(verb: &Verb) -> Result<()> {
     let root = root()?;
     match verb {
         Verb::Web { force } => web::build(&root, *force),
+        Verb::Openapi => openapi(&root),
         Verb::Check => check::run(&root),
         Verb::Layers => layers::check(&root),
         Verb::Node => node::print(&root),
@@ -70,6 +73,16 @@ fn run(verb: &Verb) -> Result<()> {
         #[cfg(not(feature = "bench"))]
         Verb::Bench { arguments } => bench_with_feature(&root, arguments),
     }
+}
+
+/// The coordinator's own test writes the copy that it otherwise compares.
+fn openapi(root: &Path) -> Result<()> {
+    let test = "test --quiet --package coordinator --lib the_pages_copy_is_current";
+    succeed(
+        cargo(root)
+            .args(test.split(' '))
+            .env("STREAMR_UPDATE_OPENAPI", "1"),
+    )
 }
 
 /// Runs the bench from an xtask that has it: optimized, and with what only it needs.

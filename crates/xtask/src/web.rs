@@ -16,7 +16,14 @@ use crate::{
 };
 
 /// What in `crates/web` is no source of the pages.
-const NOT_SOURCES: &[&str] = &["node_modules", "dist", "build.rs", "Cargo.toml", "lib.rs"];
+const NOT_SOURCES: &[&str] = &[
+    "node_modules",
+    "dist",
+    "build.rs",
+    "Cargo.toml",
+    "lib.rs",
+    "schema.d.ts",
+];
 
 /// Builds the pages, unless their sources are as they were at the last build.
 pub(crate) fn build(root: &Path, force: bool) -> Result<()> {

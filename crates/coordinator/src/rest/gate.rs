@@ -19,8 +19,6 @@ use crate::{Error, accounts::Standing};
 
 /// Callers are counted by the minute.
 const WINDOW: Duration = Duration::from_secs(60);
-/// Requests to log in, register or reset from one address within [`WINDOW`]: each costs a hash.
-const AUTH_QUOTA: u32 = 60;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -117,7 +115,11 @@ fn count(api: &Api, parts: &Parts, standing: Option<&Standing>) -> Result<Quota,
         && !path.ends_with("/logout")
         && parts.method == axum::http::Method::POST;
     let (policy, key, allowed) = match standing {
-        _ if costly => ("auth", format!("rate/auth/{address}"), AUTH_QUOTA),
+        _ if costly => (
+            "auth",
+            format!("rate/auth/{address}"),
+            api.settings.auth_requests_per_minute,
+        ),
         Some(standing) => (
             "user",
             format!("rate/user/{}", standing.user),

@@ -209,6 +209,8 @@ pub struct Coordinator {
     pub requests_per_minute: u32,
     /// API requests a minute from one user.
     pub user_requests_per_minute: u32,
+    /// Requests a minute from one address to log in, register or reset a password: each costs a hash.
+    pub auth_requests_per_minute: u32,
 }
 
 impl Default for Coordinator {
@@ -222,6 +224,7 @@ impl Default for Coordinator {
             max_connections_per_address: 512,
             requests_per_minute: 1_200,
             user_requests_per_minute: 12_000,
+            auth_requests_per_minute: 60,
         }
     }
 }

@@ -1,4 +1,4 @@
-import { serverNow } from './api';
+import { serverNow } from './api/server-clock';
 
 /** The server's time, for views that show durations. Call it while a component is set up. */
 export function ticking(everyMs = 1000): { readonly now: number } {

@@ -7,7 +7,8 @@ export async function copy(text: string): Promise<boolean> {
     const area = document.createElement('textarea');
     area.value = text;
     area.className = 'offscreen';
-    document.body.append(area);
+    // What isn't in an open dialog can't be selected.
+    (document.querySelector('dialog[open]') ?? document.body).append(area);
     area.select();
     const done = document.execCommand('copy');
     area.remove();

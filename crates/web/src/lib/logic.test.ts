@@ -1,17 +1,15 @@
 import { describe, expect, it } from 'vitest';
-import { ApiError, rtmpServer, type Stream } from './api';
+import { ApiError, fromAnswer, sentence } from './api/error';
+import { fill } from './api/http';
+import { rtmpServer } from './api/streams';
 import { ago, bitrate, clock, quality, seconds, viewers } from './format';
 import { behind, bufferedAhead } from './latency';
 import { pause } from './poll';
 import { delay, step } from './recovery';
-import { route } from './route';
+import { loginPath, route, safeNext, shareSecret } from './route';
 import { shown } from './shown';
 
-const live: Stream = {
-  id: 'x', slug: 'main', title: 'Main', state: 'live', reconnecting: false,
-  started_at: null, ended_at: null, viewers: 0,
-  playback: { hls: '', friends: '', flv: '', rtmp: 'rtmp://h:1935/live/main' },
-};
+const live = { state: 'live', reconnecting: false } as const;
 
 describe('addresses', () => {
   it('lead to pages', () => {
@@ -19,8 +17,37 @@ describe('addresses', () => {
     expect(route('/watch/main')).toEqual({ page: 'watch', stream: 'main' });
     expect(route('/watch/')).toEqual({ page: 'nowhere' });
     expect(route('/watch/%E0%A4%A')).toEqual({ page: 'nowhere' });
+    expect(route('/streams')).toEqual({ page: 'streams' });
+    expect(route('/streams/my%20show/live')).toEqual({ page: 'studio', stream: 'my show', tab: 'live' });
+    expect(route('/streams/main')).toEqual({ page: 'studio', stream: 'main', tab: 'live' });
+    expect(route('/streams/main/else')).toEqual({ page: 'nowhere' });
+    expect(route('/admin')).toEqual({ page: 'admin', section: 'users' });
+    expect(route('/admin/audit')).toEqual({ page: 'admin', section: 'audit' });
+    expect(route('/admin/audit/more')).toEqual({ page: 'nowhere' });
+    expect(route('/login')).toEqual({ page: 'login' });
+    expect(route('/login/more')).toEqual({ page: 'nowhere' });
   });
-  it('give OBS its server', () => expect(rtmpServer(live.playback.rtmp)).toBe('rtmp://h:1935/live'));
+  it('are left for other sites by nobody', () => {
+    const origin = 'https://tv.example';
+    const next = (address: string | null): string => safeNext(address, origin);
+    expect(next('/streams/main/live?a=b#c')).toBe('/streams/main/live?a=b#c');
+    for (const bad of [null, '', '//evil.example', '/\\evil.example', 'https://evil.example', 'javascript:alert(1)', '/\t/evil.example']) {
+      expect(next(bad)).toBe('/streams');
+    }
+    expect(next('/login?next=/login')).toBe('/streams');
+    expect(next('/no-such-page')).toBe('/streams');
+    expect(loginPath('/watch/a b#share=x')).toBe('/login?next=%2Fwatch%2Fa%20b%23share%3Dx');
+  });
+  it('carry the secret of a share link', () => {
+    expect(shareSecret('#share=abc')).toBe('abc');
+    expect(shareSecret('#share=')).toBeUndefined();
+    expect(shareSecret('')).toBeUndefined();
+  });
+  it('are filled in without letting names break out', () => {
+    expect(fill('/streams/{s}/links/{id}', { s: 'a/b', id: '..' })).toBe('/api/v1/streams/a%2Fb/links/..');
+    expect(fill('/x', {}, { after: undefined, query: '', limit: 5 })).toBe('/api/v1/x?limit=5');
+  });
+  it('give OBS its server', () => expect(rtmpServer('rtmp://h:1935/live/main')).toBe('rtmp://h:1935/live'));
 });
 
 describe('words', () => {
@@ -88,4 +115,19 @@ describe('what is shown', () => {
     expect(shown({ ...live, state: 'ready' }, undefined, 'idle')).toBe('ready');
   });
   it('goes on playing while the API is away', () => expect(shown(live, down, 'playing')).toBe('playing'));
+});
+
+describe('a refusal', () => {
+  it('is a sentence', () => {
+    expect(sentence('wrong email or password')).toBe('Wrong email or password.');
+    expect(sentence('Why? ')).toBe('Why?');
+  });
+  it('says what it is and for how long', () => {
+    const missing = fromAnswer(404, { detail: 'no such stream', code: 'not_found' }, null);
+    expect([missing.kind, missing.code, missing.message]).toEqual(['missing', 'not_found', 'No such stream.']);
+    const often = fromAnswer(429, {}, '30');
+    expect([often.kind, often.retryAfterS]).toEqual(['refused', 30]);
+    expect(often.message).toContain('30 s');
+    expect(fromAnswer(502, {}, null).kind).toBe('server');
+  });
 });

@@ -60,6 +60,8 @@ export class LivePlayer {
   #video: HTMLVideoElement;
   #canvas: HTMLCanvasElement;
   #url: string | undefined;
+  /** Gives an address that is still good, where they run out. */
+  #renew: (() => Promise<string>) | undefined;
   #Hls: typeof Hls | undefined;
   #hls: Hls | undefined;
   #generation = 0;
@@ -92,10 +94,14 @@ export class LivePlayer {
     this.#tick = setInterval(() => this.#read(), TICK_MS);
   }
 
-  /** Plays `url`; called again with the same one it does nothing. */
-  start(url: string): void {
+  /**
+   * Plays `url`; called again with the same one it does nothing. Where addresses run out, `renew`
+   * gives the one that is opened.
+   */
+  start(url: string, renew?: () => Promise<string>): void {
     if (this.#url === url) return;
     this.#url = url;
+    this.#renew = renew;
     this.#wantsPlay = true;
     this.#following = true;
     this.failure = undefined;
@@ -165,6 +171,12 @@ export class LivePlayer {
     if (!muted && this.#video.paused && this.#wantsPlay) void this.#play();
   }
 
+  /** Without sound, and without changing what the viewer chose for watching. */
+  hush(): void {
+    this.#video.muted = true;
+    this.muted = true;
+  }
+
   setVolume(volume: number): void {
     const value = Math.min(1, Math.max(0, volume));
     this.#video.volume = value;
@@ -230,22 +242,23 @@ export class LivePlayer {
 
   async #open(): Promise<void> {
     const generation = ++this.#generation;
-    const url = this.#url;
-    if (url === undefined) return;
+    const known = this.#url;
+    if (known === undefined) return;
     this.#progressAt = performance.now();
     this.#rebuiltAt = this.#progressAt;
-    if (!scripted()) {
-      this.#openNative(url);
-      return;
-    }
-    let Hls: Awaited<ReturnType<typeof loadHls>>;
+    let Hls: Awaited<ReturnType<typeof loadHls>> | undefined;
+    let url: string;
     try {
-      Hls = await loadHls();
+      [url, Hls] = await Promise.all([this.#renew?.() ?? known, scripted() ? loadHls() : undefined]);
     } catch {
       if (generation === this.#generation) this.#later(() => void this.#open());
       return;
     }
     if (generation !== this.#generation) return;
+    if (!Hls) {
+      this.#openNative(url);
+      return;
+    }
     this.#Hls = Hls;
     if (!Hls.isSupported()) {
       if (this.#video.canPlayType(NATIVE_HLS)) this.#openNative(url);

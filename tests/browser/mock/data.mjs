@@ -1,0 +1,100 @@
+// What the imitated server knows: enough to fill every page.
+
+const MINUTE = 60_000;
+const DAY = 24 * 60 * MINUTE;
+
+export const ago = (ms) => new Date(Date.now() - ms).toISOString();
+const id = (n) => `00000000-0000-4000-8000-${String(n).padStart(12, "0")}`;
+
+export const owner = {
+  id: id(1), email: "ana@example.org", display_name: "Ana", role: "streamer", totp: false, created_at: ago(40 * DAY), banned_at: null,
+};
+export const admin = { ...owner, id: id(2), email: "root@example.org", display_name: "Rosa", role: "admin", totp: true };
+
+export const instance = { name: "Streamr", version: "0.3.0", setup_required: false, registration: "open", mail: true };
+
+export const health = {
+  bitrate_bps: 4_973_120, frame_rate: 30, declared_frame_rate: 30, gop_ms: 2000, drift_ms: 4, b_frames: true,
+  codecs: "avc1.640028,mp4a.40.2", width: 1920, height: 1080, level: "good", sentence: "All is well.", remedy: null,
+};
+export const warning = {
+  ...health, gop_ms: 8000, level: "warning", sentence: "Keyframes come only every 8 s, so viewers wait long to join.",
+  remedy: "In OBS, set the keyframe interval to 2 s.",
+};
+
+export function stream(site, playback, more = {}) {
+  const slug = more.slug ?? "friday-night";
+  return {
+    id: id(100), slug, title: "Friday night games", description: "Every Friday at nine.\nBring your own snacks.",
+    visibility: "public", state: "live", testing: false, reconnecting: false, created_at: ago(20 * DAY),
+    started_at: ago(83 * MINUTE), ended_at: null, viewers: 128, peak_viewers: 214,
+    playback: {
+      hls: `${playback}/live/${slug}/index.m3u8`, friends: `${playback}/live/${slug}/friends.m3u8`,
+      flv: `${playback}/live/${slug}.flv`, rtmp: `rtmp://localhost:1935/live/${slug}`,
+    },
+    thumbnail: `${playback}/live/${slug}/thumbnail.webp`, owner: { id: owner.id, name: owner.display_name }, health, mine: false,
+    // Told to its owner only.
+    ...(more.mine ? { ingest: { server: "rtmp://stream.example.org:1935/live", secure: "rtmps://stream.example.org:1936/live" } } : {}),
+    ...more,
+  };
+}
+
+export const quiet = { state: "offline", started_at: ago(5 * DAY), ended_at: ago(5 * DAY - 90 * MINUTE), viewers: 0, health: null };
+export const fresh = { state: "ready", started_at: null, ended_at: null, viewers: 0, peak_viewers: 0, health: null };
+
+// Ten minutes: a steady stream with one dip.
+export function samples(until = Date.now()) {
+  return Array.from({ length: 600 }, (_, i) => {
+    const wave = Math.sin(i / 9) + Math.sin(i / 3.7) / 2;
+    const dip = i > 380 && i < 410 ? 0.45 : 1;
+    return {
+      at: new Date(until - (600 - i) * 1000).toISOString(), bitrate_bps: Math.round((4_900_000 + wave * 160_000) * dip),
+      frame_rate: dip < 1 ? 24 + wave : 30, gop_ms: 2000 + (i % 7 === 0 ? 33 : 0), drift_ms: Math.round(wave * 6), viewers: 100 + (i >> 4),
+    };
+  });
+}
+
+export const links = [
+  { id: id(201), label: "Family", created_at: ago(9 * DAY), last_used_at: ago(50 * MINUTE) },
+  { id: id(202), label: "The Tuesday football group and everyone’s partners", created_at: ago(2 * DAY), last_used_at: null },
+];
+export const sessions = [
+  { id: id(301), via: "owner", link: null, issued_at: ago(4 * MINUTE) },
+  { id: id(302), via: "link", link: { id: links[0].id, label: "Family" }, issued_at: ago(51 * MINUTE) },
+];
+export const logins = [
+  {
+    id: id(401), current: true, created_at: ago(2 * DAY), last_used_at: ago(MINUTE), network: "192.0.2.0/24",
+    user_agent: "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0",
+  },
+  {
+    id: id(402), current: false, created_at: ago(30 * DAY), last_used_at: ago(3 * DAY), network: "2001:db8::/48",
+    user_agent: "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Version/18.0 Mobile/15E148 Safari/604.1",
+  },
+];
+export const audit = [
+  ["login.succeeded", 2 * MINUTE, null, null], ["link.created", 50 * MINUTE, `stream/${id(100)}`, null],
+  ["visibility.changed", DAY, `stream/${id(100)}`, { visibility: "private" }], ["key.changed", 2 * DAY, `stream/${id(100)}`, null],
+  ["login.failed", 3 * DAY, `user/${id(1)}`, null], ["stream.created", 20 * DAY, `stream/${id(100)}`, null],
+].map(([action, before, subject, detail], i) => ({
+  id: id(500 + i), at: ago(before), action, actor: { id: owner.id, name: owner.display_name }, subject, network: "192.0.2.0/24", detail,
+}));
+export const users = [
+  { ...admin, streams: 1 },
+  { ...owner, streams: 3 },
+  { ...owner, id: id(3), email: "a.very.long.address.that.wraps@mail.department.example.org", display_name: "", streams: 0, role: "friend" },
+  { ...owner, id: id(4), email: "spam@example.net", display_name: "Cheap Watches", streams: 1, banned_at: ago(DAY) },
+];
+export const invitations = [
+  { id: id(601), email: "bo@example.org", role: "streamer", created_at: ago(DAY), expires_at: ago(-6 * DAY), used_at: null },
+  { id: id(602), email: null, role: "friend", created_at: ago(9 * DAY), expires_at: ago(2 * DAY), used_at: ago(8 * DAY) },
+];
+export const services = [
+  { instance: "streamr-7f9c", kinds: ["coordinator", "ingest", "origin"], address: "10.0.0.4:8000", viewers: 0 },
+  { instance: "edge-2b41", kinds: ["edge"], address: "10.0.0.9:8080", viewers: 128 },
+];
+export const flags = [
+  { name: "registration.captcha", description: "Ask new accounts a question", enabled: false, default: false, updated_at: null, updated_by: null },
+  { name: "playback.low_latency", description: "Low-latency playlists", enabled: true, default: true, updated_at: ago(DAY), updated_by: { id: admin.id, name: admin.display_name } },
+];
+export const recovery = Array.from({ length: 10 }, (_, i) => `k7q${i}-m2x${9 - i}-pw4t`);

@@ -1,0 +1,101 @@
+// Takes a picture of every page in every state, on a phone and on a desk, dark and light, and fails on
+// what people would trip over: serious accessibility faults, errors, and violations of the policy.
+//
+//   node states.mjs [<folder for the pictures> [<part of a state's name>]]
+import { mkdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
+import { start } from "./mock/server.mjs";
+import { states } from "./mock/states.mjs";
+
+const HERE = dirname(fileURLToPath(import.meta.url));
+const DIST = join(HERE, "../../crates/web/dist");
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const SIZES = { phone: { width: 390, height: 844 }, desk: { width: 1280, height: 800 } };
+// Colours don't depend on the size: each is checked with one of them.
+const CHECKED = { phone: "dark", desk: "light" };
+const AT_ONCE = 3;
+const PATIENCE_MS = 8000;
+// An answer that says no is written to the console too; the states ask for such answers.
+const EXPECTED = /^Failed to load resource: the server responded with a status of [45]\d\d|net::ERR_(FAILED|INTERNET_DISCONNECTED|EMPTY_RESPONSE|ABORTED)/;
+
+const [folder, only = ""] = process.argv.slice(2);
+if (folder) mkdirSync(folder, { recursive: true });
+const { world, stop } = await start(DIST);
+const wanted = Object.entries(states).filter(([name]) => name.includes(only));
+for (const [name, state] of wanted) world.scenarios[name] = state;
+const browser = await chromium.launch({
+  executablePath: process.env.STREAMR_TEST_CHROMIUM ?? "/usr/bin/chromium",
+  // A name that isn't this computer's: there, pages over plain http have no secure context.
+  args: ["--no-sandbox", "--host-resolver-rules=MAP tv.example 127.0.0.1", "--disable-gpu", "--disable-background-networking", "--disable-component-update"],
+});
+const findings = [];
+
+async function open(name, state, size) {
+  const context = await browser.newContext({
+    viewport: SIZES[size],
+    colorScheme: "dark",
+    hasTouch: size === "phone",
+    isMobile: size === "phone",
+    reducedMotion: "reduce",
+    extraHTTPHeaders: { "x-scenario": name },
+    permissions: ["clipboard-read", "clipboard-write"],
+  });
+  const page = await context.newPage();
+  page.setDefaultTimeout(PATIENCE_MS);
+  if (state.user) await page.addInitScript(() => localStorage.setItem("logged-in", "yes"));
+  page.on("console", (message) => {
+    const text = message.text();
+    if (message.type() === "error" && !EXPECTED.test(text)) findings.push(`${name} (${size}): ${text}`);
+  });
+  page.on("pageerror", (error) => findings.push(`${name} (${size}): ${error}`));
+  return { context, page };
+}
+
+async function check(page, name, look) {
+  await page.evaluate(AXE);
+  const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"], runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] }));
+  for (const { id, impact, help, nodes } of violations) {
+    if (impact !== "serious" && impact !== "critical") continue;
+    const where = nodes.slice(0, 3).map(({ target }) => target.join(" ")).join("; ");
+    findings.push(`${name} (${look}): ${id}, ${help}: ${where}`);
+  }
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  if (wide > 0) findings.push(`${name} (${look}): ${wide} px wider than the screen`);
+}
+
+async function visit(name, state, size) {
+  const { context, page } = await open(name, state, size);
+  try {
+    const site = state.plain ? world.site.replace("localhost", "tv.example") : world.site;
+    await page.goto(site + state.path, { waitUntil: "domcontentloaded" });
+    await state.act?.(page, { world, context, expect: (good, what) => good || findings.push(`${name} (${size}): ${what}`) });
+    await page.getByText(state.shows).first().waitFor();
+    for (const theme of ["dark", "light"]) {
+      await page.emulateMedia({ colorScheme: theme });
+      if (CHECKED[size] === theme) await check(page, name, `${size}, ${theme}`);
+      if (folder) await page.screenshot({ path: join(folder, `${name}-${size}-${theme}.png`), fullPage: true });
+    }
+  } catch (error) {
+    findings.push(`${name} (${size}): ${error}`);
+    if (folder) await page.screenshot({ path: join(folder, `${name}-${size}-failed.png`) }).catch(() => undefined);
+  } finally {
+    await context.close();
+  }
+}
+
+// What is there to see how pages behave, not how they look, is seen on the desk only.
+const sizes = ({ behaves }) => (behaves ? ["desk"] : Object.keys(SIZES));
+const queue = wanted.flatMap(([name, state]) => sizes(state).map((size) => () => visit(name, state, size)));
+await Promise.all(
+  Array.from({ length: AT_ONCE }, async () => {
+    for (let next = queue.shift(); next; next = queue.shift()) await next();
+  }),
+);
+await browser.close();
+stop();
+for (const finding of findings) console.error(finding);
+console.log(`${wanted.length} states, ${findings.length} findings`);
+process.exit(findings.length > 0 ? 1 : 0);
