@@ -1,6 +1,6 @@
 //! Streamr from outside: its programs as processes, real publishers and players.
 //!
-//! Needs the programs (`cargo build --workspace --bins`), ffmpeg, VLC, Chromium with `npm ci` in
+//! Needs the programs (`cargo build --workspace --bins`), ffmpeg, VLC, pebble, Chromium with `npm ci` in
 //! `tests/browser`, and `STREAMR_TEST_FFMPEG_CURRENT`; `./scripts/test` sees to all of it. Tests that kill
 //! nothing share one `streamr`, each with a stream of its own.
 #![allow(
@@ -12,6 +12,7 @@
 
 mod abuse;
 mod accounts;
+mod acme;
 mod audience;
 mod authz;
 mod codecs;
@@ -27,6 +28,7 @@ mod playback;
 mod playlists;
 mod private;
 mod restart;
+mod rights;
 mod schema;
 mod start;
 mod strangers;

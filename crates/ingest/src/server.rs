@@ -17,7 +17,6 @@ use runtime::{
     tls::ServerConfig,
 };
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
 use tonic::service::interceptor::InterceptedService;
 use types::InstanceId;
 
@@ -37,8 +36,6 @@ const INTERNAL: Limits = Limits {
 };
 /// How often grace periods are looked at.
 const SWEEP: Duration = Duration::from_millis(250);
-/// How long a TLS handshake may take.
-const TLS_HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// A bound ingest.
 pub struct Server {
@@ -130,13 +127,8 @@ impl Server {
         shutdown.spawn(internal.serve(grpc(&hub, &settings), shutdown.clone()));
         let gate = Gate::new("rtmp", settings.limits);
         if let Some((listener, tls)) = rtmps {
-            let acceptor = TlsAcceptor::from(tls);
-            shutdown.spawn(run(
-                listener,
-                Some(acceptor),
-                gate.clone(),
-                Arc::clone(&context),
-            ));
+            tls.keep_current(&shutdown);
+            shutdown.spawn(run(listener, Some(tls), gate.clone(), Arc::clone(&context)));
         }
         run(rtmp, None, gate, context).await;
         // Publishers have left or been cut: the coordinator hears it before this instance goes.
@@ -179,7 +171,12 @@ async fn revoke(hub: Hub, directory: Directory) {
 }
 
 /// Accepts RTMP connections until shutdown.
-async fn run(listener: TcpListener, tls: Option<TlsAcceptor>, gate: Gate, context: Arc<Context>) {
+async fn run(
+    listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+    gate: Gate,
+    context: Arc<Context>,
+) {
     loop {
         let (stream, peer): (TcpStream, SocketAddr) = tokio::select! {
             accepted = accept(&listener) => accepted,
@@ -195,9 +192,7 @@ async fn run(listener: TcpListener, tls: Option<TlsAcceptor>, gate: Gate, contex
             match tls {
                 None => connection::serve(stream, peer.ip(), context).await,
                 Some(tls) => {
-                    if let Ok(Ok(stream)) =
-                        tokio::time::timeout(TLS_HANDSHAKE, tls.accept(stream)).await
-                    {
+                    if let Ok(stream) = tls.accept(stream).await {
                         connection::serve(stream, peer.ip(), context).await;
                     }
                 }

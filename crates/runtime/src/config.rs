@@ -5,12 +5,14 @@
 mod error;
 mod load;
 mod section;
+mod tls;
 mod value;
 
 pub use error::ConfigError;
 pub use load::{Flags, LogDefaults, from_command_line, load, load_from};
 pub use section::{
     Accounts, Bootstrap, Bus, Cache, Config, Coordinator, Database, Ingest, LogFormat, LogSection,
-    Mail, Packager, Playback, Role, Roles, TlsSection,
+    Mail, Packager, Playback, Role, Roles,
 };
+pub use tls::{Acme, Challenge, Domains, TlsSection};
 pub use value::{Seconds, Size};

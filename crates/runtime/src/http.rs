@@ -12,17 +12,15 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
 };
-use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 use crate::{
     Gate, Shutdown,
     gate::{Limits, Permit},
     head_deadline::HeadDeadline,
+    tls::ServerConfig,
 };
 
-/// How long a TLS handshake may take.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an HTTP/1 connection may idle between requests: longer than any playlist interval.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 /// The accept loop's pause after an error that is not the peer's (no descriptors left).
@@ -31,6 +29,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const HEAD_BYTES: usize = 16 * 1024;
 /// HTTP/2 windows: small, so that a slow subscriber is seen by its queue and not hidden in buffers.
 const H2_WINDOW: u32 = 256 * 1024;
+
+/// The listener whose process orders certificates: the coordinator's public one, for which TLS-ALPN-01 asks.
+const ORDERS_CERTIFICATES: &str = "coordinator";
 
 /// A port that can't be had.
 #[derive(Debug, thiserror::Error)]
@@ -115,7 +116,7 @@ pub async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
 pub struct Server {
     name: &'static str,
     listener: TcpListener,
-    tls: Option<Arc<rustls::ServerConfig>>,
+    tls: Option<Arc<ServerConfig>>,
     gate: Gate,
 }
 
@@ -124,7 +125,7 @@ impl Server {
     pub fn new(
         name: &'static str,
         listener: TcpListener,
-        tls: Option<Arc<rustls::ServerConfig>>,
+        tls: Option<Arc<ServerConfig>>,
         limits: Limits,
     ) -> Self {
         Self {
@@ -140,8 +141,19 @@ impl Server {
         self.listener.local_addr()
     }
 
-    /// Serves `router` until `shutdown`, then lets connections finish what they are at.
+    /// Serves `router` until `shutdown`, then lets connections finish what they are at. Certificates are kept
+    /// current meanwhile.
     pub async fn serve(self, router: Router, shutdown: Shutdown) {
+        if let Some(tls) = &self.tls {
+            tls.keep_current(&shutdown);
+            if self.name == ORDERS_CERTIFICATES {
+                tls.keep_ordered(&self.listener, &shutdown);
+            }
+        }
+        self.accept_all(router, shutdown).await;
+    }
+
+    pub(crate) async fn accept_all(self, router: Router, shutdown: Shutdown) {
         loop {
             let (stream, peer) = tokio::select! {
                 accepted = accept(&self.listener) => accepted,
@@ -166,11 +178,8 @@ impl Server {
                             .serve(HeadDeadline::new(stream, true), shutdown_of_connection)
                             .await
                     }
-                    Some(config) => {
-                        let handshake = TlsAcceptor::from(config).accept(stream);
-                        if let Ok(Ok(stream)) =
-                            tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await
-                        {
+                    Some(tls) => {
+                        if let Ok(stream) = tls.accept(stream).await {
                             connection
                                 .serve(HeadDeadline::new(stream, true), shutdown_of_connection)
                                 .await;

@@ -1,4 +1,4 @@
-//! A self-signed certificate, and a client that trusts nothing else.
+//! A self-signed certificate, and clients that trust one root and nothing else.
 
 use std::{
     fs,
@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
@@ -45,8 +45,34 @@ impl Certificate {
         address: SocketAddr,
         protocols: &[&str],
     ) -> Result<TlsStream<TcpStream>> {
+        self.trust().connect(address, "localhost", protocols).await
+    }
+
+    /// What trusts it.
+    pub fn trust(&self) -> Trust {
+        Trust(self.der.clone())
+    }
+}
+
+/// A client that trusts one root and nothing else.
+#[derive(Debug, Clone)]
+pub struct Trust(CertificateDer<'static>);
+
+impl Trust {
+    /// Trusts the first certificate in `pem`.
+    pub fn from_pem(pem: &[u8]) -> Result<Self> {
+        Ok(Self(CertificateDer::from_pem_slice(pem)?))
+    }
+
+    /// Connects to `address`, which shall be `name`, offering `protocols` (ALPN).
+    pub async fn connect(
+        &self,
+        address: SocketAddr,
+        name: &str,
+        protocols: &[&str],
+    ) -> Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
-        roots.add(self.der.clone())?;
+        roots.add(self.0.clone())?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
@@ -57,9 +83,15 @@ impl Certificate {
             .map(|name| name.as_bytes().to_vec())
             .collect();
         let socket = TcpStream::connect(address).await?;
-        let name = ServerName::try_from("localhost")?;
+        let name = ServerName::try_from(name.to_owned())?;
         Ok(TlsConnector::from(Arc::new(config))
             .connect(name, socket)
             .await?)
     }
+}
+
+/// The certificate that a connection's other end showed.
+pub fn shown(stream: &TlsStream<TcpStream>) -> Option<Vec<u8>> {
+    let chain = stream.get_ref().1.peer_certificates()?;
+    chain.first().map(|certificate| certificate.to_vec())
 }

@@ -1,7 +1,7 @@
 //! What end-to-end tests are made of: sandboxes of real processes, publishers, players and checks.
 //!
 //! Owns the running of our programs as processes ([`Sandbox`]), synthetic sources ([`Fixture`],
-//! [`Publication`]), viewers ([`FlvViewer`], [`RtmpPlayer`], [`hls::Viewer`], [`Browser`], [`Vlc`], `ffmpeg`)
+//! [`Publication`]), an ACME server ([`Pebble`]), viewers ([`FlvViewer`], [`RtmpPlayer`], [`hls::Viewer`], [`Browser`], [`Vlc`], `ffmpeg`)
 //! and the checker of RFC 8216bis ([`hls::check`]). Imports no service: it knows them as programs, by their
 //! ports and URLs. For tests only.
 
@@ -14,6 +14,7 @@ mod flv_viewer;
 pub mod hls;
 pub mod http;
 mod mail;
+mod pebble;
 mod ports;
 mod process;
 mod publication;
@@ -28,6 +29,8 @@ pub use browser::{Browser, PageReport, Watch};
 pub use fixture::{Fixture, TimedTag, is_keyframe, is_sequence_header};
 pub use flv_viewer::{FlvViewer, SeenTag, StalledViewer, largest_gap};
 pub use mail::MailServer;
+pub use pebble::Pebble;
+pub use ports::free_address;
 pub use process::{Limits, Process};
 pub use publication::{Chunking, End, Publication, Source};
 pub use rtmp_wire::{Opening, RtmpPlayer, Wire, handshake, open_publisher};

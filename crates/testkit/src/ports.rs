@@ -12,7 +12,7 @@ const LAST: u16 = 32_000;
 static NEXT: AtomicU16 = AtomicU16::new(0);
 
 /// An address nobody listens on, never handed out twice by this process.
-pub(crate) fn free_address() -> SocketAddr {
+pub fn free_address() -> SocketAddr {
     // Test programs that run side by side start at different places.
     let start = (std::process::id() % 199) as u16 * 100;
     loop {

@@ -78,10 +78,23 @@ impl Process {
         environment: &BTreeMap<String, String>,
         limits: Limits,
     ) -> Result<Self> {
+        Self::start_with(name, program, &[], folder, environment, limits)
+    }
+
+    /// [`Self::start`] with arguments.
+    pub(crate) fn start_with(
+        name: &str,
+        program: &Path,
+        arguments: &[String],
+        folder: &Path,
+        environment: &BTreeMap<String, String>,
+        limits: Limits,
+    ) -> Result<Self> {
         let log = folder.join(format!("{name}.log"));
         let file = File::options().append(true).create(true).open(&log)?;
         let mut command = bound_command(program, limits);
         command
+            .args(arguments)
             .env_clear()
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
             .env("HOME", folder)

@@ -74,6 +74,7 @@ pub struct Builder {
     unset: Vec<String>,
     limits: Limits,
     tls: bool,
+    pages: Option<SocketAddr>,
 }
 
 impl Builder {
@@ -82,6 +83,13 @@ impl Builder {
     pub fn set(mut self, key: &str, value: &str) -> Self {
         self.environment
             .insert(format!("STREAMR__{key}"), value.to_owned());
+        self
+    }
+
+    /// Has the pages and the API at this address.
+    #[must_use]
+    pub fn pages_at(mut self, address: SocketAddr) -> Self {
+        self.pages = Some(address);
         self
     }
 
@@ -170,6 +178,7 @@ impl Sandbox {
             unset: Vec::new(),
             limits: Limits::default(),
             tls: false,
+            pages: None,
         }
     }
 
@@ -182,7 +191,8 @@ impl Sandbox {
                 ops: free_address(),
             })
             .collect();
-        let (coordinator, grpc, coordinator_ops) = (free_address(), free_address(), free_address());
+        let coordinator = builder.pages.unwrap_or_else(free_address);
+        let (grpc, coordinator_ops) = (free_address(), free_address());
         let (ingest, ingest_tls) = (free_address(), free_address());
         let (ingest_grpc, ingest_ops) = (free_address(), free_address());
         let mut environment = BTreeMap::new();
@@ -313,6 +323,12 @@ impl Sandbox {
     pub async fn ready(&self, name: &'static str) -> Result<()> {
         let url = format!("{}/health/ready", self.health(name));
         let https = self.certificate.is_some() && self.layout == Layout::Embedded;
+        let waits_for_certificate = self.environment.contains_key("STREAMR__TLS__ACME__DOMAINS");
+        let url = if waits_for_certificate && self.layout == Layout::Embedded {
+            format!("http://{}/health/ready", self.coordinator_ops)
+        } else {
+            url
+        };
         let what = format!("{name} is ready");
         let waiting = eventually(READY_WITHIN, &what, || async {
             if let Some(process) = self.processes.lock().await.get_mut(name)
@@ -359,6 +375,11 @@ impl Sandbox {
             _ => self.coordinator,
         };
         format!("http://{address}")
+    }
+
+    /// The data folder.
+    pub fn data_folder(&self) -> PathBuf {
+        self.folder.path().join("data")
     }
 
     /// Kills a process (SIGKILL).

@@ -108,6 +108,8 @@ pub fn load_from(
     if let Some(data_dir) = &flags.data_dir {
         config.data_dir.clone_from(data_dir);
     }
+    config.tls.folder = config.data_dir.join("tls");
+    config.tls.public_url.clone_from(&config.public_url);
     check(&config)?;
     Ok(config)
 }
@@ -148,6 +150,7 @@ fn check(config: &Config) -> Result<(), ConfigError> {
             ));
         }
     }
+    super::tls::check(&config.tls)?;
     let database = config.database.url.as_ref().map(types::Secret::expose);
     let scheme = database.and_then(|url| url.split(':').next());
     if !matches!(scheme, None | Some("sqlite" | "postgres" | "postgresql")) {

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 use serde::{Deserialize, Deserializer, de};
 use types::{ByteCount, Registration, Secret};
 
-use super::{Seconds, Size};
+use super::{Seconds, Size, TlsSection};
 
 /// The whole configuration; each program reads its sections.
 #[derive(Debug, Clone, Deserialize)]
@@ -136,16 +136,6 @@ impl Default for LogSection {
             format: LogFormat::Json,
         }
     }
-}
-
-/// `tls`.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct TlsSection {
-    /// PEM file of the certificate chain; set it for HTTPS on 8000 and 8080 and RTMPS on 1936.
-    pub certificate: Option<PathBuf>,
-    /// PEM file of its private key.
-    pub key: Option<PathBuf>,
 }
 
 /// `bootstrap`: read only while the database holds no stream, or no account.
