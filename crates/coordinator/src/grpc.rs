@@ -30,9 +30,10 @@ impl wire::coordinator_server::Coordinator for CoordinatorService {
         &self,
         request: Request<wire::AuthorizePublishRequest>,
     ) -> Result<Response<wire::AuthorizePublishResponse>, Status> {
-        Ok(Response::new(
-            self.authority.authorize(request.into_inner()).await?,
-        ))
+        let began = tokio::time::Instant::now();
+        let answer = self.authority.authorize(request.into_inner()).await;
+        metrics::histogram!("streamr_authorize_publish_seconds").record(began.elapsed());
+        Ok(Response::new(answer?))
     }
 
     async fn report_streams(

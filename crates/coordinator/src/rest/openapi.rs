@@ -97,7 +97,10 @@ fn list_words(schema: &mut Value) {
     if let Some(parts) = schema.get_mut("allOf").and_then(Value::as_array_mut) {
         parts.iter_mut().for_each(list_words);
     }
-    for (name, property) in members(&mut schema["properties"]) {
+    let Some(properties) = schema.get_mut("properties") else {
+        return;
+    };
+    for (name, property) in members(properties) {
         let Some(mut words) = words(name).map(|words| serde_json::json!(words)) else {
             continue;
         };

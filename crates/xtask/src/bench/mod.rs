@@ -18,6 +18,7 @@ mod http;
 mod latency;
 mod machine;
 mod observer;
+mod people;
 mod publisher;
 mod publishers;
 mod report;
@@ -64,6 +65,7 @@ enum Part {
     Latency,
     Publishers,
     Hls,
+    People,
 }
 
 /// What every measurement needs.
@@ -96,11 +98,12 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
         window: Duration::from_secs(options.seconds.max(2)),
     };
     let mut report = Report::new(&bench.content);
-    let parts: [(Part, Measure); 4] = [
+    let parts: [(Part, Measure); 5] = [
         (Part::Fanout, fanout::measure),
         (Part::Latency, latency::measure),
         (Part::Publishers, publishers::measure),
         (Part::Hls, hls::measure),
+        (Part::People, people::measure),
     ];
     for (part, measure) in parts {
         if options.only.is_empty() || options.only.contains(&part) {

@@ -18,6 +18,8 @@ use super::{
 
 const START: Duration = Duration::from_secs(15);
 const STOP: Duration = Duration::from_secs(5);
+/// The owner's e-mail address and password.
+pub(super) const OWNER: (&str, &str) = ("owner@example.org", "the password of the owner");
 /// The first stream's key.
 const KEY: &str = "benchbenchbenchbenchbench";
 /// The streams of the publishers' measurement are named so.
@@ -31,6 +33,10 @@ pub(super) struct Server {
     /// Playback; the peer's files.
     pub(super) http: u16,
     rtmp: u16,
+    /// The API; 0 for the peer.
+    pub(super) pages: u16,
+    /// Metrics; 0 for the peer.
+    pub(super) ops: u16,
 }
 
 enum Kind {
@@ -42,12 +48,21 @@ impl Server {
     /// This server, with one stream.
     pub(super) fn ours(binary: &Path) -> Result<Self> {
         let folder = folder()?;
-        let [http, rtmp, pages, a, b, c, d] = free_ports()?;
+        let [http, rtmp, pages, ops, a, b, c, d] = free_ports()?;
         let local = |port: u16| format!("127.0.0.1:{port}");
         let mut command = ours(binary, &folder);
         for (key, value) in [
             ("BOOTSTRAP__STREAM", STREAM.to_owned()),
             ("BOOTSTRAP__STREAM_KEY", KEY.to_owned()),
+            ("BOOTSTRAP__EMAIL", OWNER.0.to_owned()),
+            ("BOOTSTRAP__PASSWORD", OWNER.1.to_owned()),
+            // All callers come from one address, and are one user.
+            ("COORDINATOR__REQUESTS_PER_MINUTE", "10000000".to_owned()),
+            (
+                "COORDINATOR__USER_REQUESTS_PER_MINUTE",
+                "10000000".to_owned(),
+            ),
+            ("COORDINATOR__OPS_BIND", local(ops)),
             ("COORDINATOR__BIND", local(pages)),
             ("COORDINATOR__GRPC_BIND", local(a)),
             ("COORDINATOR__ADDRESS", format!("http://{}", local(a))),
@@ -66,7 +81,8 @@ impl Server {
         let kind = Kind::Ours {
             binary: binary.to_owned(),
         };
-        let server = Self::spawn(command, folder, kind, [http, rtmp])?;
+        let mut server = Self::spawn(command, folder, kind, [http, rtmp])?;
+        (server.pages, server.ops) = (pages, ops);
         server.wait(|| http::get(pages, "/health/ready").map(drop))
     }
 
@@ -104,6 +120,8 @@ impl Server {
             kind,
             http,
             rtmp,
+            pages: 0,
+            ops: 0,
         })
     }
 
