@@ -39,7 +39,12 @@ async fn the_owner_s_account_is_made_once_through_the_terminal_s_link() -> Resul
         .start()
         .await?;
     scenario(&sandbox, async {
-        let log = sandbox.log("streamr").await?;
+        // Ready is said a moment before the banner is printed.
+        let log = eventually(SOON, "the banner", || async {
+            let log = sandbox.log("streamr").await?;
+            Ok(log.contains("Stream key").then_some(log))
+        })
+        .await?;
         let link = log.split_whitespace().find(|word| word.contains("/setup#"));
         let token = link.and_then(|link| link.split('#').nth(1)).context("no link")?;
         let instance = http::fetch(&http::client()?, &format!("{}/api/v1/instance", sandbox.pages())).await?;

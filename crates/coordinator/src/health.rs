@@ -10,6 +10,8 @@ use crate::history::HealthSample;
 pub(crate) const LOOKED_AT: usize = 60;
 /// Samples that "now" is.
 const NOW: usize = 5;
+/// Samples at the start of what is looked at that are left out.
+const SETTLING: usize = 3;
 /// Samples of "before" that are needed to speak of a fall.
 const BEFORE: usize = 10;
 /// A publisher that is silent for so long sends nothing, in milliseconds.
@@ -65,6 +67,8 @@ fn megabits(bps: f64) -> String {
 
 /// Judges what arrives now by the last minute, oldest sample first. The worst finding speaks.
 pub(crate) fn judge(health: &StreamHealth, silent_ms: u32, minute: &[HealthSample]) -> Verdict {
+    // The first seconds are no whole ones: nothing is judged by them.
+    let minute = minute.get(SETTLING..).unwrap_or(&[]);
     let (before, now) = minute.split_at(minute.len().saturating_sub(NOW));
     let findings = [
         silence(silent_ms),

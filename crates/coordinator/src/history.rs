@@ -61,6 +61,10 @@ impl Histories {
     pub(crate) fn add(&self, id: StreamId, health: &StreamHealth, viewers: u32) {
         let mut streams = self.streams.lock();
         let now = Instant::now();
+        // The first report comes with the first bytes: there is no second to speak of yet.
+        if !streams.contains_key(&id) && health.bitrate_bps == 0 {
+            return;
+        }
         if !streams.contains_key(&id) && streams.len() >= STREAMS {
             let oldest = streams.iter().min_by_key(|(_, history)| history.last);
             if let Some(oldest) = oldest.map(|(id, _)| *id) {
@@ -117,7 +121,7 @@ mod tests {
         let (histories, id) = (Histories::default(), StreamId::new());
         for second in 0..700_u64 {
             let health = StreamHealth {
-                bitrate_bps: second,
+                bitrate_bps: second + 1,
                 ..StreamHealth::default()
             };
             histories.add(id, &health, 0);
@@ -126,8 +130,8 @@ mod tests {
         }
         let samples = histories.of(id);
         assert_eq!(samples.len(), SAMPLES);
-        assert_eq!(samples[0].bitrate_bps, 100);
-        assert_eq!(histories.recent(id, 2)[1].bitrate_bps, 699);
+        assert_eq!(samples[0].bitrate_bps, 101);
+        assert_eq!(histories.recent(id, 2)[1].bitrate_bps, 700);
         histories.start(id);
         assert!(histories.of(id).is_empty());
     }

@@ -101,8 +101,10 @@ where
         Code::Unauthenticated => ("NetStream.Publish.BadName", "wrong_key"),
         Code::ResourceExhausted => ("NetStream.Publish.BadName", "too_many_wrong_keys"),
         Code::AlreadyExists => ("NetStream.Publish.BadName", "busy"),
-        // The key is right, and its stream may not be published to now: the streamer reads why.
-        Code::PermissionDenied | Code::FailedPrecondition => ("NetStream.Publish.Denied", "denied"),
+        // Its owner or an admin doesn't want it now; the message says why.
+        Code::FailedPrecondition | Code::PermissionDenied => {
+            ("NetStream.Publish.Denied", "not_allowed")
+        }
         _ => ("NetStream.Publish.Failed", "unavailable"),
     };
     metrics::counter!("streamr_publish_refused_total", "reason" => label).increment(1);

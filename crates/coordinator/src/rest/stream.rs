@@ -182,6 +182,8 @@ impl StreamView {
         let mine = seen.right.is_owner();
         let peak = live.map_or(stream.peak_viewers, |live| live.peak_viewers);
         let links = seen.links;
+        // Players of a stream that ended a moment ago still ask.
+        let viewers = if live.is_some() { snapshot.viewers } else { 0 };
         Some(Self {
             reconnecting: live.is_some_and(|live| live.state == PublishState::Paused),
             playback: Playback::of(&stream.slug, links, None),
@@ -207,8 +209,8 @@ impl StreamView {
             created_at: stream.created_at,
             started_at: stream.started_at,
             ended_at: stream.ended_at,
-            viewers: snapshot.viewers,
-            peak_viewers: peak.max(snapshot.viewers),
+            viewers,
+            peak_viewers: peak.max(viewers),
         })
     }
 }
