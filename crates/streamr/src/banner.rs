@@ -102,7 +102,7 @@ pub(crate) fn pages(config: &Config, scheme: &str) -> String {
 
 /// `http` or `https`.
 pub(crate) fn scheme(config: &Config) -> &'static str {
-    if config.tls.certificate.is_some() {
+    if config.tls.is_on() {
         "https"
     } else {
         "http"
