@@ -23,6 +23,7 @@ mod garbage;
 mod keys;
 mod limits;
 mod listen;
+mod newcomer;
 mod playback;
 mod playlists;
 mod private;
