@@ -5,7 +5,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use testkit::{Account, OWNER, Sandbox, cookie, eventually, http, send};
 
-use crate::support::{SOON, scenario};
+use crate::support::{SOON, scenario, setup_link};
 
 const REFRESH: &str = "/api/v1/auth/refresh";
 
@@ -39,14 +39,8 @@ async fn the_owner_s_account_is_made_once_through_the_terminal_s_link() -> Resul
         .start()
         .await?;
     scenario(&sandbox, async {
-        // Ready is said a moment before the banner is printed.
-        let log = eventually(SOON, "the banner", || async {
-            let log = sandbox.log("streamr").await?;
-            Ok(log.contains("Stream key").then_some(log))
-        })
-        .await?;
-        let link = log.split_whitespace().find(|word| word.contains("/setup#"));
-        let token = link.and_then(|link| link.split('#').nth(1)).context("no link")?;
+        let link = setup_link(&sandbox).await?;
+        let token = link.split('#').nth(1).context("no token")?;
         let instance = http::fetch(&http::client()?, &format!("{}/api/v1/instance", sandbox.pages())).await?;
         ensure!(json_of(&instance)?["setup_required"] == true);
         let body = |token: &str, password: &str| {

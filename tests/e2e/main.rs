@@ -24,6 +24,7 @@ mod garbage;
 mod keys;
 mod limits;
 mod listen;
+mod newcomer;
 mod playback;
 mod playlists;
 mod private;

@@ -1,9 +1,9 @@
 //! What the tests share: one sandbox, and the way a failure shows its logs.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, path::PathBuf, time::Duration};
 
 use anyhow::Result;
-use testkit::{Fixture, Publication, Sandbox, Source, Stream};
+use testkit::{Fixture, Publication, Sandbox, Source, Stream, eventually};
 use tokio::sync::OnceCell;
 
 /// Three times what the product promises, and for what it doesn't: long enough for a loaded machine.
@@ -68,7 +68,26 @@ pub(crate) async fn live_as(
     Ok((stream, publication))
 }
 
+/// The one-time link in the terminal, which is written once everything is ready.
+pub(crate) async fn setup_link(sandbox: &Sandbox) -> Result<String> {
+    eventually(SOON, "a one-time link in the terminal", || async {
+        let log = sandbox.log("streamr").await?;
+        let link = log.split_whitespace().find(|word| word.contains("/setup#"));
+        Ok(link.map(str::to_owned))
+    })
+    .await
+}
+
 /// A path at the playback address.
 pub(crate) fn flv_path(slug: &str) -> String {
     format!("/live/{slug}.flv")
+}
+
+/// The folder of screenshots, beside the programs, where CI finds it.
+pub(crate) fn screenshots() -> Result<PathBuf> {
+    let programs = testkit::binary("streamr")?;
+    let folder = programs.parent().map(|folder| folder.join("screenshots"));
+    let folder = folder.unwrap_or_default();
+    std::fs::create_dir_all(&folder)?;
+    Ok(folder)
 }

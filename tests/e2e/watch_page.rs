@@ -1,11 +1,9 @@
 //! The watch page in Chromium.
 
-use std::path::PathBuf;
-
 use anyhow::{Result, ensure};
 use testkit::{Browser, Fixture, Source, Turn, Watch};
 
-use crate::support::{SOON, live, scenario, shared};
+use crate::support::{SOON, live, scenario, screenshots, shared};
 
 #[tokio::test]
 async fn the_watch_page_plays_with_picture_and_sound() -> Result<()> {
@@ -16,7 +14,7 @@ async fn the_watch_page_plays_with_picture_and_sound() -> Result<()> {
         testkit::hls::Viewer::open(&sandbox.hls(&stream.slug)).await?;
         let _turn = Turn::at_load().await?;
         let watch = Watch {
-            screenshot: Some(screenshot("watch-page.png")?),
+            screenshot: Some(screenshots()?.join("watch-page.png")),
             ..Watch::playing(&sandbox.watch_page(&stream.slug), 8)
         };
         let report = Browser::watch(watch).await?;
@@ -55,13 +53,4 @@ async fn the_watch_page_of_an_offline_stream_turns_live_by_itself() -> Result<()
         Ok(())
     })
     .await
-}
-
-/// A place beside the programs, where CI finds it.
-fn screenshot(name: &str) -> Result<PathBuf> {
-    let programs = testkit::binary("streamr")?;
-    let folder = programs.parent().map(|folder| folder.join("screenshots"));
-    let folder = folder.unwrap_or_default();
-    std::fs::create_dir_all(&folder)?;
-    Ok(folder.join(name))
 }

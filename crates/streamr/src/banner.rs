@@ -102,11 +102,7 @@ pub(crate) fn pages(config: &Config, scheme: &str) -> String {
 
 /// `http` or `https`.
 pub(crate) fn scheme(config: &Config) -> &'static str {
-    if config.tls.is_on() {
-        "https"
-    } else {
-        "http"
-    }
+    if config.tls.is_on() { "https" } else { "http" }
 }
 
 fn watch(scheme: &str, host: &str, port: u16, slug: &str) -> String {

@@ -3,9 +3,8 @@
 //! One browser serves a whole test program; every look is a page of its own.
 
 use std::{
-    env,
     io::{BufRead, BufReader, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, ChildStdin, ChildStdout, Stdio},
     sync::{Mutex, PoisonError},
 };
@@ -13,7 +12,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
-use crate::process::{Limits, bound_command, start};
+use crate::{process::start, script};
 
 /// What to look at.
 #[derive(Debug, Clone, Serialize)]
@@ -125,21 +124,8 @@ fn ask(slot: &mut Option<Driver>, watch: &Watch) -> Result<Reply> {
 }
 
 fn launch() -> Result<Driver> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/browser");
-    ensure!(
-        folder.join("node_modules/playwright-core").is_dir(),
-        "playwright-core is not installed: run `npm ci` in tests/browser; ./scripts/test does"
-    );
-    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.tools/node/bin/node");
-    let node = match env::var_os("STREAMR_TEST_NODE") {
-        Some(node) => node.into(),
-        None if own.is_file() => own,
-        None => PathBuf::from("node"),
-    };
-    let mut command = bound_command(&node, Limits::default());
+    let mut command = script::command("driver.mjs")?;
     command
-        .arg("driver.mjs")
-        .current_dir(folder)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit());
