@@ -24,6 +24,7 @@ mod keys;
 mod limits;
 mod listen;
 mod newcomer;
+mod pages;
 mod playback;
 mod playlists;
 mod private;
