@@ -15,9 +15,10 @@ const DIST = join(HERE, "../../crates/web/dist");
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const SIZES = { phone: { width: 390, height: 844 }, desk: { width: 1280, height: 800 } };
 // Colours don't depend on the size: each is checked with one of them.
-const CHECKED = { phone: "dark", desk: "light" };
+const CHECKED = [["phone", "dark"], ["desk", "light"]];
+const PICTURED = [["phone", "dark"], ["phone", "light"], ["desk", "light"], ["desk", "dark"]];
 const AT_ONCE = 3;
-const PATIENCE_MS = 8000;
+const PATIENCE_MS = 20_000;
 // An answer that says no is written to the console too; the states ask for such answers.
 const EXPECTED = /^Failed to load resource: the server responded with a status of [45]\d\d|net::ERR_(FAILED|INTERNET_DISCONNECTED|EMPTY_RESPONSE|ABORTED)/;
 
@@ -33,12 +34,10 @@ const browser = await chromium.launch({
 });
 const findings = [];
 
-async function open(name, state, size) {
+async function open(name, state, [size, colorScheme]) {
   const context = await browser.newContext({
     viewport: SIZES[size],
-    colorScheme: "dark",
-    hasTouch: size === "phone",
-    isMobile: size === "phone",
+    colorScheme,
     reducedMotion: "reduce",
     extraHTTPHeaders: { "x-scenario": name },
     permissions: ["clipboard-read", "clipboard-write"],
@@ -48,14 +47,14 @@ async function open(name, state, size) {
   if (state.user) await page.addInitScript(() => localStorage.setItem("logged-in", "yes"));
   page.on("console", (message) => {
     const text = message.text();
-    if (message.type() === "error" && !EXPECTED.test(text)) findings.push(`${name} (${size}): ${text}`);
+    if (message.type() === "error" && !EXPECTED.test(text)) findings.push(`${name}: ${text}`);
   });
-  page.on("pageerror", (error) => findings.push(`${name} (${size}): ${error}`));
+  page.on("pageerror", (error) => findings.push(`${name}: ${error}`));
   return { context, page };
 }
 
 async function check(page, name, look) {
-  await page.evaluate(AXE);
+  if (!(await page.evaluate(() => "axe" in globalThis))) await page.evaluate(AXE);
   const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"], runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] }));
   for (const { id, impact, help, nodes } of violations) {
     if (impact !== "serious" && impact !== "critical") continue;
@@ -66,32 +65,39 @@ async function check(page, name, look) {
   if (wide > 0) findings.push(`${name} (${look}): ${wide} px wider than the screen`);
 }
 
-async function visit(name, state, size) {
-  const { context, page } = await open(name, state, size);
+// What is there to see how pages behave, not how they look, is seen on the desk only.
+function looksOf({ behaves }) {
+  const looks = folder ? PICTURED : CHECKED;
+  return behaves ? looks.filter(([size]) => size === "desk") : looks;
+}
+
+// One page is enough: what is done on the phone is then looked at on the desk too.
+async function visit(name, state) {
+  const looks = looksOf(state);
+  const { context, page } = await open(name, state, looks[0]);
   try {
     const site = state.plain ? world.site.replace("localhost", "tv.example") : world.site;
     await page.goto(site + state.path, { waitUntil: "domcontentloaded" });
-    await state.act?.(page, { world, context, expect: (good, what) => good || findings.push(`${name} (${size}): ${what}`) });
+    await state.act?.(page, { world, context, expect: (good, what) => good || findings.push(`${name}: ${what}`) });
     await page.getByText(state.shows).first().waitFor();
-    for (const theme of ["dark", "light"]) {
+    for (const [size, theme] of looks) {
+      await page.setViewportSize(SIZES[size]);
       await page.emulateMedia({ colorScheme: theme });
-      if (CHECKED[size] === theme) await check(page, name, `${size}, ${theme}`);
+      if (CHECKED.some((look) => look[0] === size && look[1] === theme)) await check(page, name, `${size}, ${theme}`);
       if (folder) await page.screenshot({ path: join(folder, `${name}-${size}-${theme}.png`), fullPage: true });
     }
   } catch (error) {
-    findings.push(`${name} (${size}): ${error}`);
-    if (folder) await page.screenshot({ path: join(folder, `${name}-${size}-failed.png`) }).catch(() => undefined);
+    findings.push(`${name}: ${error}`);
+    if (folder) await page.screenshot({ path: join(folder, `${name}-failed.png`) }).catch(() => undefined);
   } finally {
     await context.close();
   }
 }
 
-// What is there to see how pages behave, not how they look, is seen on the desk only.
-const sizes = ({ behaves }) => (behaves ? ["desk"] : Object.keys(SIZES));
-const queue = wanted.flatMap(([name, state]) => sizes(state).map((size) => () => visit(name, state, size)));
+const queue = [...wanted];
 await Promise.all(
   Array.from({ length: AT_ONCE }, async () => {
-    for (let next = queue.shift(); next; next = queue.shift()) await next();
+    for (let next = queue.shift(); next; next = queue.shift()) await visit(...next);
   }),
 );
 await browser.close();

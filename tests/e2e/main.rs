@@ -25,6 +25,7 @@ mod keys;
 mod limits;
 mod listen;
 mod newcomer;
+mod pages;
 mod playback;
 mod playlists;
 mod private;

@@ -10,7 +10,7 @@ const secret = { slug: "family", title: "Family evening", visibility: "private" 
 const button = (page, name) => page.getByRole("button", { name, exact: true }).click();
 
 const fillLogin = async (page) => {
-  await page.getByLabel("Email").fill("ana@example.org");
+  await page.getByLabel("E-mail").fill("ana@example.org");
   await page.getByLabel("Password", { exact: true }).fill("correct horse battery");
   await button(page, "Log in");
 };
@@ -60,7 +60,7 @@ export const states = {
     path: "/setup#one-time", shows: "too common", instance: { setup_required: true },
     answers: { "POST /auth/setup": problem(422, "invalid", "some fields are not right", [{ field: "password", problem: "this password is too common" }]) },
     act: async (page) => {
-      await page.getByLabel("Email").fill("ana@example.org");
+      await page.getByLabel("E-mail").fill("ana@example.org");
       await page.getByLabel("Password", { exact: true }).fill("password");
       await button(page, "Make the account");
     },
@@ -69,7 +69,7 @@ export const states = {
     behaves: true,
     path: "/setup#one-time", shows: "Waiting for OBS", instance: { setup_required: true }, user: undefined, stream: { ...fresh, ...mine }, streams: [{ ...fresh, ...mine }],
     act: async (page) => {
-      await page.getByLabel("Email").fill("ana@example.org");
+      await page.getByLabel("E-mail").fill("ana@example.org");
       await page.getByLabel("Password", { exact: true }).fill("correct horse battery");
       await button(page, "Make the account");
     },
@@ -77,7 +77,7 @@ export const states = {
   "setup-no-token": { path: "/setup", shows: "one-time link", instance: { setup_required: true } },
   "setup-over": { path: "/setup#one-time", shows: "Streamr is set up" },
   login: { path: "/login?next=/account", shows: "Make an account" },
-  "login-wrong": { path: "/login", shows: "Wrong email or password", answers: { "POST /auth/login": problem(401, "unauthenticated", "wrong email or password") }, act: fillLogin },
+  "login-wrong": { path: "/login", shows: "Wrong e-mail or password", answers: { "POST /auth/login": problem(401, "unauthenticated", "wrong e-mail or password") }, act: fillLogin },
   "login-often": { path: "/login", shows: "Wait 30 s", answers: { "POST /auth/login": { ...problem(429, "rate_limited", "too many"), headers: { "retry-after": "30" } } }, act: fillLogin },
   "login-second-step": {
     path: "/login", shows: "recovery codes", act: fillLogin, answers: { "POST /auth/login": ({ body }) => problem(401, body.totp ? "totp_required" : "totp_required", "the code is needed") },
@@ -108,7 +108,7 @@ export const states = {
   "register-taken": {
     path: "/register", shows: "Almost there", answers: { "POST /auth/login": problem(401, "unauthenticated", "wrong") },
     act: async (page) => {
-      await page.getByLabel("Email").fill("ana@example.org");
+      await page.getByLabel("E-mail").fill("ana@example.org");
       await page.getByLabel("Password", { exact: true }).fill("correct horse battery");
       await button(page, "Make the account");
     },
@@ -118,7 +118,7 @@ export const states = {
   "forgot-sent": {
     path: "/forgot", shows: "on its way",
     act: async (page) => {
-      await page.getByLabel("Email").fill("ana@example.org");
+      await page.getByLabel("E-mail").fill("ana@example.org");
       await button(page, "Send the link");
     },
   },
@@ -237,7 +237,7 @@ export const states = {
   },
   "live-warning": { path: "/streams/friday-night/live", shows: "keyframe interval to 2 s", user: owner, stream: { ...mine, health: warning }, samples: "now" },
   "live-reconnecting": { path: "/streams/friday-night/live", shows: "OBS is gone", user: owner, stream: { ...mine, reconnecting: true }, samples: "now" },
-  "live-offline": { path: "/streams/friday-night/live", shows: "since", user: owner, stream: { ...mine, ...quiet }, samples: Date.parse(quiet.ended_at) },
+  "live-offline": { path: "/streams/friday-night/live", shows: "The graphs show what was last", user: owner, stream: { ...mine, ...quiet }, samples: Date.parse(quiet.ended_at) },
   "live-never": { path: "/streams/friday-night/live", shows: "Not live yet", user: owner, stream: { ...mine, ...fresh } },
   "live-rehearsal": { path: "/streams/friday-night/live", shows: "Go live", user: owner, stream: { ...mine, state: "testing", testing: true }, samples: "now" },
   "live-end": { path: "/streams/friday-night/live", shows: "End the stream?", user: owner, stream: mine, samples: "now", act: (page) => button(page, "End stream") },

@@ -51,9 +51,14 @@ export function detailWords(detail: unknown): string {
     .join(', ');
 }
 
-/** `stream 01a1fec0`: what was acted upon. Ids are cut to what tells them apart. */
-export function subjectWords(subject: string | null | undefined): string {
+/**
+ * `stream …01a1fec0`: what was acted upon. `names` has what is known by a name, or needn't be said; other
+ * ids are cut to what tells them apart.
+ */
+export function subjectWords(subject: string | null | undefined, names: Record<string, string> = {}): string {
   if (!subject) return '';
+  const known = names[subject];
+  if (known !== undefined) return known;
   const [kind = '', ...rest] = subject.split('/');
   const name = rest.join('/');
   if (name === '') return subject;

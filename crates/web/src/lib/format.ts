@@ -1,5 +1,9 @@
 /** Numbers with their units, and times. */
 
+import type { Health } from './api/types';
+
+type Picture = Pick<Health, 'height' | 'frame_rate' | 'declared_frame_rate'>;
+
 /** `1:02:03`, `2:03`; never negative. */
 export function clock(ms: number): string {
   const seconds = Math.max(0, Math.floor(ms / 1000));
@@ -42,10 +46,15 @@ export function viewers(count: number): string {
   return `${count.toLocaleString('en')} ${count === 1 ? 'viewer' : 'viewers'}`;
 }
 
-/** `720p30`; undefined when the size is not known yet. */
-export function quality(height: number, frameRate: number): string | undefined {
+/**
+ * `720p30`; undefined when the size is not known yet. What is measured wavers by a frame: where it is
+ * about what the encoder declared, that is said.
+ */
+export function quality({ height, frame_rate, declared_frame_rate }: Picture): string | undefined {
   if (height <= 0) return undefined;
-  return `${height}p${frameRate > 0 ? Math.round(frameRate) : ''}`;
+  const near = declared_frame_rate && Math.abs(frame_rate / declared_frame_rate - 1) < 0.1;
+  const rate = near ? declared_frame_rate : frame_rate;
+  return `${height}p${rate > 0 ? Math.round(rate) : ''}`;
 }
 
 export function host(url: string): string {

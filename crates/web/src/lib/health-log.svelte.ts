@@ -2,6 +2,7 @@
 
 import { healthHistory } from './api/owner';
 import type { Health, HealthSample } from './api/types';
+import type { Point } from './series';
 
 export type Measure = 'bitrate_bps' | 'frame_rate' | 'gop_ms' | 'drift_ms' | 'viewers';
 export type Sample = Omit<HealthSample, 'at'> & { at: number };
@@ -17,6 +18,12 @@ export function append(samples: readonly Sample[], sample: Sample): Sample[] {
   const last = samples.at(-1);
   if (last && sample.at <= last.at) return samples as Sample[];
   return [...samples.filter(({ at }) => at >= sample.at - SPAN_MS - 5000), sample];
+}
+
+/** One measure of them. Between the first two keyframes their distance isn't known. */
+export function pointsOf(samples: readonly Sample[], measure: Measure): Point[] {
+  const known = measure === 'gop_ms' ? samples.filter(({ gop_ms }) => gop_ms > 0) : samples;
+  return known.map((sample) => ({ at: sample.at, value: sample[measure] }));
 }
 
 export class HealthLog {

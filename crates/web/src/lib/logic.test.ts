@@ -59,7 +59,10 @@ describe('words', () => {
     expect(seconds(1.94)).toBe('1.9 s');
     expect(seconds(undefined)).toBe('–');
     expect(viewers(1)).toBe('1 viewer');
-    expect(quality(720, 29.97)).toBe('720p30');
+    expect(quality({ height: 720, frame_rate: 29.97 })).toBe('720p30');
+    expect(quality({ height: 720, frame_rate: 58.4, declared_frame_rate: 60 })).toBe('720p60');
+    expect(quality({ height: 720, frame_rate: 40.2, declared_frame_rate: 60 })).toBe('720p40');
+    expect(quality({ height: 0, frame_rate: 30 })).toBeUndefined();
     expect(ago(20_000)).toBe('just now');
     expect(ago(3 * 3_600_000)).toBe('3 hours ago');
   });
@@ -119,7 +122,7 @@ describe('what is shown', () => {
 
 describe('a refusal', () => {
   it('is a sentence', () => {
-    expect(sentence('wrong email or password')).toBe('Wrong email or password.');
+    expect(sentence('wrong e-mail or password')).toBe('Wrong e-mail or password.');
     expect(sentence('Why? ')).toBe('Why?');
   });
   it('says what it is and for how long', () => {

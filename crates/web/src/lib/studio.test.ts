@@ -2,7 +2,7 @@ import { unzipSync } from 'fflate';
 import { describe, expect, it } from 'vitest';
 import { actionWords, detailWords, subjectWords } from './audit';
 import { device } from './device';
-import { append, SPAN_MS, type Sample } from './health-log.svelte';
+import { append, pointsOf, SPAN_MS, type Sample } from './health-log.svelte';
 import { profileFiles, profileZip } from './obs-profile';
 import { needsToken } from './playback';
 import { ceiling, line, nearest, recent, summary, type Scale } from './series';
@@ -55,6 +55,11 @@ describe('the health log', () => {
     const later = append(one, sample(1000 + SPAN_MS + 6000));
     expect(later.map(({ at }) => at)).toEqual([1000 + SPAN_MS + 6000]);
   });
+  it('draws no distance between keyframes before there are two', () => {
+    const samples = [{ ...sample(1000), gop_ms: 0 }, sample(2000)];
+    expect(pointsOf(samples, 'gop_ms')).toEqual([{ at: 2000, value: 1 }]);
+    expect(pointsOf(samples, 'drift_ms')).toHaveLength(2);
+  });
 });
 
 describe('the OBS profile', () => {
@@ -101,6 +106,7 @@ describe('words', () => {
     expect(subjectWords('stream/01a1fec0-529e-74bb-98fe-2674145c90f2')).toBe('stream …145c90f2');
     expect(subjectWords('setting/registration')).toBe('setting registration');
     expect(subjectWords(null)).toBe('');
+    expect(subjectWords('stream/1', { 'stream/1': '“Friday”' })).toBe('“Friday”');
   });
 });
 
