@@ -18,7 +18,10 @@ async fn no_request_makes_the_server_fail() -> Result<()> {
         let program = env::var("STREAMR_TEST_SCHEMATHESIS")
             .context("STREAMR_TEST_SCHEMATHESIS is set by ./scripts/test")?;
         let owner = Account::log_in(&sandbox.pages(), OWNER.0, OWNER.1).await?;
+        // It keeps what it found beside it.
+        let folder = tempfile::tempdir()?;
         let run = Command::new(program)
+            .current_dir(folder.path())
             .args(["run", &format!("{}/api/openapi.json", sandbox.pages())])
             .args(["--checks", "not_a_server_error,content_type_conformance"])
             // Listening lasts; logging out, banning and deleting would end the walk.
