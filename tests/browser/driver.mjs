@@ -1,21 +1,9 @@
 // Watches pages in headless Chromium. A line of JSON in asks (see testkit's `Watch`), a line of JSON out
 // answers (`PageReport`, or {error}). Ends with its input.
 import { createInterface } from "node:readline";
-import { chromium } from "playwright-core";
+import { launch } from "./chromium.mjs";
 
-const browser = await chromium.launch({
-  executablePath: process.env.STREAMR_TEST_CHROMIUM ?? "/usr/bin/chromium",
-  headless: true,
-  args: [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-  ],
-});
+const browser = await launch();
 
 // What the player shows and the video did, read inside the page.
 function look() {

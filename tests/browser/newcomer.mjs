@@ -5,8 +5,9 @@
 //
 // Says what was measured as a line of JSON; ends with 1 and the step that failed.
 import assert from "node:assert/strict";
+import { launch } from "./chromium.mjs";
 import { Obs } from "./obs.mjs";
-import { Visitor, launch } from "./visitor.mjs";
+import { Visitor } from "./visitor.mjs";
 
 const { link, ffmpeg, file, pictures } = JSON.parse(process.argv[2]);
 const LIVE = /^LIVE$/;

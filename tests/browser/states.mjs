@@ -6,7 +6,7 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { chromium } from "playwright-core";
+import { launch } from "./chromium.mjs";
 import { start } from "./mock/server.mjs";
 import { states } from "./mock/states.mjs";
 
@@ -27,11 +27,8 @@ if (folder) mkdirSync(folder, { recursive: true });
 const { world, stop } = await start(DIST);
 const wanted = Object.entries(states).filter(([name]) => name.includes(only));
 for (const [name, state] of wanted) world.scenarios[name] = state;
-const browser = await chromium.launch({
-  executablePath: process.env.STREAMR_TEST_CHROMIUM ?? "/usr/bin/chromium",
-  // A name that isn't this computer's: there, pages over plain http have no secure context.
-  args: ["--no-sandbox", "--host-resolver-rules=MAP tv.example 127.0.0.1", "--disable-gpu", "--disable-background-networking", "--disable-component-update"],
-});
+// A name that isn't this computer's: there, pages over plain http have no secure context.
+const browser = await launch("--host-resolver-rules=MAP tv.example 127.0.0.1");
 const findings = [];
 
 async function open(name, state, [size, colorScheme]) {

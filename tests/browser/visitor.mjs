@@ -1,15 +1,7 @@
 // Somebody with a browser of their own: nothing is known of them, and what goes wrong on their pages is kept.
 import { join } from "node:path";
-import { chromium } from "playwright-core";
 
 const PATIENCE_MS = 20_000;
-
-export function launch() {
-  return chromium.launch({
-    executablePath: process.env.STREAMR_TEST_CHROMIUM ?? "/usr/bin/chromium",
-    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-  });
-}
 
 export class Visitor {
   // `expected` are errors that belong to what this visitor tries.
@@ -71,8 +63,11 @@ export class Visitor {
     return startedMs;
   }
 
+  // Of the whole page; of what is on the screen while a dialog covers it.
   async picture(name) {
-    if (this.pictures) await this.page.screenshot({ path: join(this.pictures, `newcomer-${name}.png`), fullPage: true });
+    if (!this.pictures) return;
+    const fullPage = !(await this.page.getByRole("dialog").isVisible());
+    await this.page.screenshot({ path: join(this.pictures, `newcomer-${name}.png`), fullPage });
   }
 
   leave() {
