@@ -81,10 +81,9 @@ impl Lifecycle {
                     }
                     return Ok(());
                 }
-                (
-                    stream.slug.clone(),
-                    stream.is_restricted() || stream.testing,
-                )
+                // What is on air already was heard of before a restart: a rehearsal may be over.
+                let rehearsal = stream.testing && !stream.state.is_on_air();
+                (stream.slug.clone(), stream.is_restricted() || rehearsal)
             }
         };
         let health = report.health.unwrap_or_default();
