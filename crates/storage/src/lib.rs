@@ -16,6 +16,7 @@ mod outbox;
 mod settings;
 mod shares;
 mod signing_keys;
+mod stream_life;
 mod streams;
 mod users;
 

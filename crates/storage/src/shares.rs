@@ -13,7 +13,7 @@ use crate::{
     entity::{playback_session, share_link},
     hash::SecretHash,
     outbox::{now, record},
-    streams::bump_version,
+    stream_life::bump_version,
 };
 
 /// Share links that one stream may have.

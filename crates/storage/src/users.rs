@@ -12,7 +12,7 @@ use crate::{
     entity::{login, one_time_link, recovery_code, user},
     hash::{PasswordHash, Sealed, SecretHash},
     outbox::now,
-    streams,
+    stream_life,
 };
 
 /// A user.
@@ -112,7 +112,7 @@ impl Users {
             return Ok(None);
         }
         let user = insert(&transaction, new, entry).await?;
-        streams::adopt_orphans(&transaction, user.id).await?;
+        stream_life::adopt_orphans(&transaction, user.id).await?;
         one_time_link::Entity::delete_many()
             .filter(one_time_link::Column::Purpose.eq("setup"))
             .exec(&transaction)
@@ -232,7 +232,7 @@ impl Users {
         update(&transaction, id, user::Column::BannedAt, Expr::value(at)).await?;
         if banned {
             end_logins(&transaction, id, None).await?;
-            streams::stop_all_of(&transaction, id).await?;
+            stream_life::stop_all_of(&transaction, id).await?;
         }
         audit::write(&transaction, entry).await?;
         let user = find(&transaction, id).await?;
@@ -354,7 +354,7 @@ impl Users {
         let transaction = self.database.begin().await?;
         lock_accounts(&transaction).await?;
         keep_an_admin(&transaction, id).await?;
-        streams::delete_all_of(&transaction, id).await?;
+        stream_life::delete_all_of(&transaction, id).await?;
         login::Entity::delete_many()
             .filter(login::Column::UserId.eq(id.as_uuid()))
             .exec(&transaction)

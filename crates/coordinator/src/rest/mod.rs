@@ -4,6 +4,7 @@
 //! by `accounts`, `access` and the repositories.
 
 mod admin;
+mod air;
 mod audit;
 mod auth;
 mod caller;
@@ -95,8 +96,8 @@ fn stream_routes() -> OpenApiRouter<Arc<Api>> {
     OpenApiRouter::new()
         .routes(routes!(streams::list, streams::create))
         .routes(routes!(streams::read, streams::change, streams::delete))
-        .routes(routes!(streams::new_key))
-        .routes(routes!(streams::move_to))
+        .routes(routes!(air::new_key))
+        .routes(routes!(air::move_to))
         .routes(routes!(sessions::open, sessions::list))
         .routes(routes!(sessions::revoke))
         .routes(routes!(shares::list, shares::create))
