@@ -228,6 +228,9 @@ async fn becoming_private(sandbox: &Sandbox) -> Result<()> {
     let _publication = Source::new(&fixture)
         .publish(sandbox.rtmp(), &made.key)
         .await?;
+    sandbox
+        .view_until("turned", SOON, |view| view.state == "live")
+        .await?;
     let client = http::client()?;
     hls::Viewer::open(&sandbox.hls("turned")).await?;
     let media = media_playlist(&client, &sandbox.hls("turned")).await?;
