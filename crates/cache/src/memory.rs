@@ -1,31 +1,18 @@
 //! The memory adapter: one process's maps with expiry.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
-use types::InstanceId;
+
+use crate::{CacheError, leases::Leases};
 
 /// Entries of one kind; the oldest expired ones make room, and a full map refuses.
 pub const MAX_ENTRIES: usize = 100_000;
-
-/// The cache could not do it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CacheError {
-    /// The map is full of live entries.
-    #[error("cache is full: {MAX_ENTRIES} entries")]
-    Full,
-}
-
-/// Who holds a lease.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lease {
-    /// The holder.
-    pub holder: InstanceId,
-    /// Its fencing number; 0 until it is known.
-    pub fencing: u64,
-}
+/// Bytes of one value.
+pub const MAX_VALUE: usize = 256 * 1024;
+/// How long a key that was removed while Redis was away is remembered, so that Redis is told.
+const TOLD: Duration = Duration::from_secs(24 * 3600);
 
 /// What was counted in a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,28 +23,35 @@ pub struct Hits {
     pub resets_in: Duration,
 }
 
-struct Expiring<T> {
-    value: T,
-    until: Instant,
+pub(crate) struct Expiring<T> {
+    pub(crate) value: T,
+    pub(crate) until: Instant,
+}
+
+impl<T> Expiring<T> {
+    pub(crate) fn new(value: T, ttl: Duration) -> Self {
+        Self {
+            value,
+            until: Instant::now() + ttl,
+        }
+    }
 }
 
 type Map<T> = Mutex<HashMap<String, Expiring<T>>>;
 
+/// What one process remembers.
 #[derive(Default)]
-struct Maps {
-    leases: Map<Lease>,
+pub(crate) struct Memory {
+    pub(crate) leases: Leases,
     presence: Map<Vec<u8>>,
+    values: Map<Vec<u8>>,
+    /// Values removed while Redis was away.
+    removed: Map<()>,
     hits: Map<u32>,
 }
 
-/// The cache of one process. Cheap to clone.
-#[derive(Clone, Default)]
-pub struct Cache {
-    maps: Arc<Maps>,
-}
-
 /// Removes what has expired once a map is half full, so that the sweep's cost is spread.
-fn make_room<T>(map: &mut HashMap<String, Expiring<T>>) -> Result<(), CacheError> {
+pub(crate) fn make_room<T>(map: &mut HashMap<String, Expiring<T>>) -> Result<(), CacheError> {
     if map.len() >= MAX_ENTRIES / 2 {
         let now = Instant::now();
         map.retain(|_, entry| entry.until > now);
@@ -69,97 +63,77 @@ fn make_room<T>(map: &mut HashMap<String, Expiring<T>>) -> Result<(), CacheError
     Ok(())
 }
 
-impl Cache {
-    /// An empty cache in memory.
-    pub fn memory() -> Self {
-        Self::default()
+fn put<T>(map: &Map<T>, key: &str, value: T, ttl: Duration) -> Result<(), CacheError> {
+    let mut map = map.lock();
+    if !map.contains_key(key) {
+        make_room(&mut map)?;
+    }
+    map.insert(key.to_owned(), Expiring::new(value, ttl));
+    Ok(())
+}
+
+fn get<T: Clone>(map: &Map<T>, key: &str) -> Option<T> {
+    let map = map.lock();
+    map.get(key)
+        .filter(|entry| entry.until > Instant::now())
+        .map(|entry| entry.value.clone())
+}
+
+impl Memory {
+    pub(crate) fn put_presence(
+        &self,
+        key: &str,
+        value: Vec<u8>,
+        ttl: Duration,
+    ) -> Result<(), CacheError> {
+        put(&self.presence, key, value, ttl)
     }
 
-    /// Takes or prolongs the lease on `key`. Answers who holds it now: `wanted`, or another.
-    pub fn lease(&self, key: &str, wanted: Lease, ttl: Duration) -> Result<Lease, CacheError> {
-        let mut leases = self.maps.leases.lock();
+    /// What is there under keys starting with `prefix`, in no order.
+    pub(crate) fn presence(&self, prefix: &str) -> Vec<(String, Vec<u8>)> {
         let now = Instant::now();
-        if let Some(held) = leases.get(key).filter(|held| held.until > now)
-            && held.value.holder != wanted.holder
-        {
-            return Ok(held.value);
-        }
-        make_room(&mut leases)?;
-        leases.insert(
-            key.to_owned(),
-            Expiring {
-                value: wanted,
-                until: now + ttl,
-            },
-        );
-        Ok(wanted)
-    }
-
-    /// Who holds the lease on `key`, if anyone does.
-    pub fn lease_holder(&self, key: &str) -> Option<Lease> {
-        let leases = self.maps.leases.lock();
-        leases
-            .get(key)
-            .filter(|held| held.until > Instant::now())
-            .map(|held| held.value)
-    }
-
-    /// Gives the lease on `key` back, if `holder` has it.
-    pub fn release(&self, key: &str, holder: InstanceId) {
-        let mut leases = self.maps.leases.lock();
-        if leases
-            .get(key)
-            .is_some_and(|held| held.value.holder == holder)
-        {
-            leases.remove(key);
-        }
-    }
-
-    /// Says that `key` is there, with what is known of it, for `ttl`.
-    pub fn put_presence(&self, key: &str, value: Vec<u8>, ttl: Duration) -> Result<(), CacheError> {
-        let mut presence = self.maps.presence.lock();
-        if !presence.contains_key(key) {
-            make_room(&mut presence)?;
-        }
-        presence.insert(
-            key.to_owned(),
-            Expiring {
-                value,
-                until: Instant::now() + ttl,
-            },
-        );
-        Ok(())
-    }
-
-    /// What is there under keys starting with `prefix`.
-    pub fn presence(&self, prefix: &str) -> Vec<(String, Vec<u8>)> {
-        let now = Instant::now();
-        let presence = self.maps.presence.lock();
-        let mut found: Vec<_> = presence
+        let presence = self.presence.lock();
+        presence
             .iter()
             .filter(|(key, entry)| key.starts_with(prefix) && entry.until > now)
             .map(|(key, entry)| (key.clone(), entry.value.clone()))
-            .collect();
-        found.sort();
-        found
+            .collect()
     }
 
-    /// How often `key` was hit in the current window of `window`, without hitting it.
-    pub fn hits(&self, key: &str) -> u32 {
-        let hits = self.maps.hits.lock();
-        hits.get(key)
-            .filter(|entry| entry.until > Instant::now())
-            .map_or(0, |entry| entry.value)
+    pub(crate) fn put(&self, key: &str, value: Vec<u8>, ttl: Duration) -> Result<(), CacheError> {
+        self.removed.lock().remove(key);
+        put(&self.values, key, value, ttl)
     }
 
-    /// Counts a hit of `key` in a window of `window` that starts with its first hit. Answers the count.
-    pub fn hit(&self, key: &str, window: Duration) -> Result<u32, CacheError> {
-        self.count(key, window).map(|hits| hits.count)
+    pub(crate) fn get(&self, key: &str) -> Option<Vec<u8>> {
+        get(&self.values, key)
     }
 
-    /// The same; answers when the window ends, too.
-    pub fn count(&self, key: &str, window: Duration) -> Result<Hits, CacheError> {
-        let mut hits = self.maps.hits.lock();
+    pub(crate) fn remove(&self, key: &str) {
+        self.values.lock().remove(key);
+    }
+
+    /// Redis could not be told that `key` was removed.
+    pub(crate) fn tell_later(&self, key: &str) -> Result<(), CacheError> {
+        put(&self.removed, key, (), TOLD)
+    }
+
+    /// Whether Redis has yet to be told that `key` was removed.
+    pub(crate) fn is_to_tell(&self, key: &str) -> bool {
+        get(&self.removed, key).is_some()
+    }
+
+    /// Redis was told.
+    pub(crate) fn told(&self, key: &str) {
+        self.removed.lock().remove(key);
+    }
+
+    pub(crate) fn hits(&self, key: &str) -> u32 {
+        get(&self.hits, key).unwrap_or(0)
+    }
+
+    pub(crate) fn count(&self, key: &str, window: Duration) -> Result<Hits, CacheError> {
+        let mut hits = self.hits.lock();
         let now = Instant::now();
         if let Some(entry) = hits.get_mut(key).filter(|entry| entry.until > now) {
             entry.value = entry.value.saturating_add(1);
@@ -169,72 +143,10 @@ impl Cache {
             });
         }
         make_room(&mut hits)?;
-        hits.insert(
-            key.to_owned(),
-            Expiring {
-                value: 1,
-                until: now + window,
-            },
-        );
+        hits.insert(key.to_owned(), Expiring::new(1, window));
         Ok(Hits {
             count: 1,
             resets_in: window,
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TTL: Duration = Duration::from_secs(2);
-
-    #[tokio::test(start_paused = true)]
-    async fn a_lease_has_one_holder_until_it_expires() {
-        let cache = Cache::memory();
-        let a = Lease {
-            holder: InstanceId::new(),
-            fencing: 1,
-        };
-        let b = Lease {
-            holder: InstanceId::new(),
-            fencing: 2,
-        };
-        assert_eq!(cache.lease("s", a, TTL), Ok(a));
-        assert_eq!(cache.lease("s", b, TTL), Ok(a));
-        tokio::time::advance(TTL / 2).await;
-        assert_eq!(cache.lease("s", a, TTL), Ok(a), "prolonged");
-        tokio::time::advance(TTL - Duration::from_millis(1)).await;
-        assert_eq!(cache.lease("s", b, TTL), Ok(a));
-        tokio::time::advance(Duration::from_millis(2)).await;
-        assert_eq!(cache.lease("s", b, TTL), Ok(b));
-        cache.release("s", a.holder);
-        assert_eq!(cache.lease_holder("s"), Some(b), "only the holder releases");
-        cache.release("s", b.holder);
-        assert_eq!(cache.lease_holder("s"), None);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn presence_lasts_its_time() {
-        let cache = Cache::memory();
-        cache.put_presence("edge/1", b"x".to_vec(), TTL).unwrap();
-        cache.put_presence("ingest/1", b"y".to_vec(), TTL).unwrap();
-        assert_eq!(
-            cache.presence("edge/"),
-            [("edge/1".to_owned(), b"x".to_vec())]
-        );
-        tokio::time::advance(TTL).await;
-        assert!(cache.presence("edge/").is_empty());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn hits_are_counted_by_window() {
-        let cache = Cache::memory();
-        for expected in 1..=3 {
-            assert_eq!(cache.hit("a", TTL), Ok(expected));
-        }
-        assert_eq!((cache.hits("a"), cache.hits("b")), (3, 0));
-        tokio::time::advance(TTL).await;
-        assert_eq!(cache.hit("a", TTL), Ok(1));
     }
 }

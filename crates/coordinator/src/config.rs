@@ -41,6 +41,8 @@ pub struct Settings {
     pub key_rotation: std::time::Duration,
     /// How mail is sent.
     pub mail: runtime::config::Mail,
+    /// Which cache.
+    pub cache: runtime::config::Cache,
     /// API requests a minute from one address that isn't logged in.
     pub requests_per_minute: u32,
     /// API requests a minute from one user.
@@ -70,6 +72,7 @@ impl Settings {
             registration: config.accounts.registration,
             key_rotation: config.accounts.key_rotation.0,
             mail: config.mail.clone(),
+            cache: config.cache.clone(),
             requests_per_minute: config.coordinator.requests_per_minute,
             user_requests_per_minute: config.coordinator.user_requests_per_minute,
             auth_requests_per_minute: config.coordinator.auth_requests_per_minute,

@@ -175,7 +175,7 @@ impl Error {
                 | Kept::TooMany { .. },
             ) => ErrorCode::FailedPrecondition,
             Self::Storage(Kept::Changed(_)) => ErrorCode::Changed,
-            Self::Fenced => ErrorCode::Fenced,
+            Self::Fenced | Self::Cache(cache::CacheError::Fenced { .. }) => ErrorCode::Fenced,
             Self::TooLarge => ErrorCode::TooLarge,
             Self::NotJson => ErrorCode::UnsupportedMediaType,
             Self::KeyReused => ErrorCode::Unprocessable,

@@ -48,7 +48,7 @@ impl wire::coordinator_server::Coordinator for CoordinatorService {
         &self,
         request: Request<wire::HeartbeatRequest>,
     ) -> Result<Response<wire::HeartbeatResponse>, Status> {
-        self.registry.heartbeat(request.get_ref())?;
+        self.registry.heartbeat(request.get_ref()).await?;
         Ok(Response::new(wire::HeartbeatResponse {}))
     }
 
@@ -89,7 +89,7 @@ impl wire::coordinator_server::Coordinator for CoordinatorService {
         &self,
         request: Request<wire::ReleaseOriginRequest>,
     ) -> Result<Response<wire::ReleaseOriginResponse>, Status> {
-        self.origins.release(request.get_ref())?;
+        self.origins.release(request.get_ref()).await?;
         Ok(Response::new(wire::ReleaseOriginResponse {}))
     }
 }

@@ -40,7 +40,7 @@ impl Lifecycle {
     /// Takes what an ingest reports of its streams.
     pub(crate) async fn report(&self, request: ReportStreamsRequest) -> Result<(), Error> {
         let ingest: InstanceId = proto::convert::field(&request.instance_id, "instance_id")?;
-        let address = self.registry.address(ingest).unwrap_or_default();
+        let address = self.registry.address(ingest).await.unwrap_or_default();
         let mut result = Ok(());
         for report in request.streams {
             // One stream's trouble is not the others'.
@@ -112,7 +112,7 @@ impl Lifecycle {
             }
             Change::None => {}
         }
-        let viewers = self.registry.viewers(id);
+        let viewers = self.registry.viewers(id).await;
         self.live.seen_by(id, viewers);
         self.histories.add(id, &health, viewers);
         Ok(())
@@ -155,7 +155,7 @@ impl Lifecycle {
         let mut reconciled = started;
         loop {
             tokio::time::sleep(SWEEP).await;
-            self.origins.clear_expired();
+            self.origins.clear_expired().await;
             for id in self.live.expire(patience) {
                 if let Err(error) = self.end(id).await {
                     tracing::warn!(stream_id = %id, %error, "stream can't be ended yet");

@@ -88,10 +88,11 @@ impl Origins {
         if self.is_recovering(stream, holder) {
             return Err(Error::OriginTaken);
         }
-        let held_before = self.cache.lease_holder(&key(stream));
+        let held_before = self.cache.lease_holder(&key(stream)).await;
         let held = self
             .cache
-            .lease(&key(stream), Lease { holder, fencing: 0 }, LEASE)?;
+            .lease(&key(stream), Lease { holder, fencing: 0 }, LEASE)
+            .await?;
         if held.holder != holder {
             return Err(Error::OriginTaken);
         }
@@ -111,14 +112,16 @@ impl Origins {
             }
             _ => origins.open_epoch(stream).await?,
         };
-        self.cache.lease(
-            &key(stream),
-            Lease {
-                holder,
-                fencing: record.epoch.get(),
-            },
-            LEASE,
-        )?;
+        self.cache
+            .lease(
+                &key(stream),
+                Lease {
+                    holder,
+                    fencing: record.epoch.get(),
+                },
+                LEASE,
+            )
+            .await?;
         let origin = OriginRef {
             instance: holder,
             address: request.address,
@@ -157,8 +160,8 @@ impl Origins {
             discontinuity_sequence: request.discontinuity_sequence,
             updated_unix_ms: 0,
         };
-        let current = self.is_recorded(stream, record) || self.record(stream, record).await?;
-        if !current || self.cache.lease(&key(stream), wanted, LEASE)?.holder != holder {
+        let current = self.is_recorded(stream, record).await || self.record(stream, record).await?;
+        if !current || self.cache.lease(&key(stream), wanted, LEASE).await?.holder != holder {
             metrics::counter!("streamr_origin_fenced_total").increment(1);
             return Err(Error::Fenced);
         }
@@ -185,8 +188,8 @@ impl Origins {
     }
 
     /// Whether a renewal says nothing new: it comes several times a second, and a write costs more.
-    fn is_recorded(&self, stream: StreamId, record: OriginRecord) -> bool {
-        let held = self.cache.lease_holder(&key(stream));
+    async fn is_recorded(&self, stream: StreamId, record: OriginRecord) -> bool {
+        let held = self.cache.lease_holder(&key(stream)).await;
         let ours = held.is_some_and(|lease| lease.fencing == record.epoch.get());
         let recorded = self.recorded.lock();
         let fresh =
@@ -204,11 +207,11 @@ impl Origins {
         Ok(current)
     }
 
-    pub(crate) fn release(&self, request: &ReleaseOriginRequest) -> Result<(), Error> {
+    pub(crate) async fn release(&self, request: &ReleaseOriginRequest) -> Result<(), Error> {
         use proto::convert::field;
         let stream: StreamId = field(&request.stream_id, "stream_id")?;
         let holder: InstanceId = field(&request.instance_id, "instance_id")?;
-        self.cache.release(&key(stream), holder);
+        self.cache.release(&key(stream), holder).await;
         let ours = self
             .live
             .get(stream)
@@ -222,8 +225,8 @@ impl Origins {
 
     /// The broadcast is over: the next one's target duration is its own.
     pub(crate) async fn forget(&self, stream: StreamId) -> Result<(), Error> {
-        if let Some(lease) = self.cache.lease_holder(&key(stream)) {
-            self.cache.release(&key(stream), lease.holder);
+        if let Some(lease) = self.cache.lease_holder(&key(stream)).await {
+            self.cache.release(&key(stream), lease.holder).await;
         }
         self.recorded.lock().remove(&stream);
         let origins = self.database.origins();
@@ -239,12 +242,12 @@ impl Origins {
     }
 
     /// Clears origins whose lease ran out, so that others take over.
-    pub(crate) fn clear_expired(&self) {
+    pub(crate) async fn clear_expired(&self) {
         for stream in self.live.ids() {
             let Some(origin) = self.live.get(stream).and_then(|live| live.origin) else {
                 continue;
             };
-            if self.cache.lease_holder(&key(stream)).is_none() {
+            if self.cache.lease_holder(&key(stream)).await.is_none() {
                 tracing::warn!(stream_id = %stream, epoch = %origin.epoch, "origin's lease ran out");
                 self.live.set_origin(stream, None);
             }

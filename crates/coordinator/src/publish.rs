@@ -42,7 +42,8 @@ impl PublishAuthority {
             metrics::counter!("streamr_publish_wrong_keys_total").increment(1);
             let wrong = self
                 .cache
-                .hit(&format!("wrong-key/{}", request.peer_address), WINDOW)?;
+                .hit(&format!("wrong-key/{}", request.peer_address), WINDOW)
+                .await?;
             return Err(if wrong > WRONG_KEYS {
                 Error::TooManyWrongKeys
             } else {

@@ -15,6 +15,7 @@ use runtime::{
     telemetry::Telemetry,
 };
 use storage::Database;
+use tokio::net::TcpListener;
 use tonic::service::interceptor::InterceptedService;
 
 use crate::{
@@ -56,6 +57,7 @@ pub struct Server {
     feeds: Feeds,
     postman: Option<Postman>,
     ready: Check,
+    watch_cache: (Cache, Check),
 }
 
 impl Server {
@@ -68,12 +70,10 @@ impl Server {
     ) -> Result<Self, Error> {
         let ready = reachable(&database, health).await?;
         let public = listen("public HTTP", "coordinator.bind", settings.bind)?;
-        let internal = listen(
-            "coordinator gRPC",
-            "coordinator.grpc_bind",
-            settings.grpc_bind,
-        )?;
-        let (cache, live, nudge) = (Cache::memory(), Arc::new(Live::default()), Nudge::default());
+        let internal = listen_internally(&settings)?;
+        let cache = cache(&settings)?;
+        let watch_cache = (cache.clone(), health.require("cache"));
+        let (live, nudge) = (Arc::new(Live::default()), Nudge::default());
         let registry = Registry::new(&cache);
         let histories = Histories::default();
         let People {
@@ -153,6 +153,7 @@ impl Server {
             feeds,
             postman,
             ready,
+            watch_cache,
         })
     }
 
@@ -180,7 +181,9 @@ impl Server {
             feeds,
             postman,
             ready,
+            watch_cache: (cache, cache_ready),
         } = self;
+        shutdown.spawn_until_cancelled(cache.watch(cache_ready));
         shutdown.spawn_until_cancelled(bus.run());
         shutdown.spawn_until_cancelled(lifecycle.sweep());
         shutdown.spawn_until_cancelled(feeds.run());
@@ -208,6 +211,16 @@ async fn reachable(database: &Database, health: &Health) -> Result<Check, Error>
     database.ping().await?;
     ready.ok();
     Ok(ready)
+}
+
+fn cache(settings: &Settings) -> Result<Cache, Error> {
+    let section = &settings.cache;
+    Ok(Cache::connect(section.url.expose(), &section.prefix)?)
+}
+
+fn listen_internally(settings: &Settings) -> Result<TcpListener, Error> {
+    let bind = settings.grpc_bind;
+    Ok(listen("coordinator gRPC", "coordinator.grpc_bind", bind)?)
 }
 
 fn internal_routes(service: CoordinatorService, settings: &Settings) -> Router {

@@ -8,6 +8,7 @@
 mod account;
 mod browser;
 pub mod certificate;
+pub mod engines;
 pub mod ffmpeg;
 mod fixture;
 mod flv_viewer;

@@ -77,14 +77,14 @@ impl Guessing {
                 account: Some(format!("guess/account/{email}")),
             },
         };
-        if self.cache.hits(&attempt.origin) >= PER_ADDRESS {
+        if self.cache.hits(&attempt.origin).await >= PER_ADDRESS {
             metrics::counter!("streamr_login_refused_total", "reason" => "address").increment(1);
             return Err(Error::RateLimited {
                 retry_after: WINDOW,
             });
         }
         if let Some(account) = &attempt.account
-            && self.cache.hits(account) >= PER_ACCOUNT
+            && self.cache.hits(account).await >= PER_ACCOUNT
         {
             metrics::counter!("streamr_login_slowed_total").increment(1);
             let late = Duration::from_secs_f64(rand::random_range(LATE));
@@ -94,11 +94,11 @@ impl Guessing {
     }
 
     /// The attempt was wrong.
-    pub(crate) fn failed(&self, attempt: &Attempt) -> Result<(), Error> {
+    pub(crate) async fn failed(&self, attempt: &Attempt) -> Result<(), Error> {
         metrics::counter!("streamr_login_failed_total").increment(1);
-        self.cache.hit(&attempt.origin, WINDOW)?;
+        self.cache.hit(&attempt.origin, WINDOW).await?;
         if let Some(account) = &attempt.account {
-            self.cache.hit(account, WINDOW)?;
+            self.cache.hit(account, WINDOW).await?;
         }
         Ok(())
     }
@@ -133,7 +133,7 @@ mod tests {
             .await
         {
             Ok(attempt) => {
-                guessing.failed(&attempt).unwrap();
+                guessing.failed(&attempt).await.unwrap();
                 true
             }
             Err(_) => false,

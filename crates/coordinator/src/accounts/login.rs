@@ -106,7 +106,7 @@ impl Accounts {
         user: Option<UserId>,
         request: &Request,
     ) -> Result<(), Error> {
-        self.guessing.failed(attempt)?;
+        self.guessing.failed(attempt).await?;
         let mut entry = request.audit("login.failed");
         entry.subject = user.map(|user| format!("user/{user}"));
         Ok(self.database.audit().add(entry).await?)

@@ -42,24 +42,21 @@ pub(crate) async fn services(State(api): Shared, _admin: Admin) -> Answer<List<S
         address: format!("http://{}", api.settings.grpc_bind),
         viewers: 0,
     };
-    let others = api
-        .registry
-        .instances()
-        .into_iter()
-        .map(|known| ServiceView {
-            kinds: known
-                .kinds()
-                .map(|kind| match kind {
-                    ServiceKind::Ingest => "ingest",
-                    ServiceKind::Origin => "origin",
-                    ServiceKind::Edge => "edge",
-                    ServiceKind::Unspecified => "unknown",
-                })
-                .collect(),
-            viewers: known.viewers.iter().map(|count| count.viewers).sum(),
-            instance: known.instance_id,
-            address: known.address,
-        });
+    let instances = api.registry.instances().await;
+    let others = instances.iter().map(|known| ServiceView {
+        kinds: known
+            .kinds()
+            .map(|kind| match kind {
+                ServiceKind::Ingest => "ingest",
+                ServiceKind::Origin => "origin",
+                ServiceKind::Edge => "edge",
+                ServiceKind::Unspecified => "unknown",
+            })
+            .collect(),
+        viewers: known.viewers.iter().map(|count| count.viewers).sum(),
+        instance: known.instance_id.clone(),
+        address: known.address.clone(),
+    });
     Answer(List::whole(std::iter::once(own).chain(others).collect()))
 }
 

@@ -60,7 +60,9 @@ fn request_id(parts: &Parts) -> String {
 async fn admit(api: &Api, parts: &mut Parts) -> Result<Quota, (Problem, Option<Quota>)> {
     let caller = identify(api, parts).await;
     let standing = caller.as_ref().ok().and_then(|caller| caller.0.as_deref());
-    let quota = count(api, parts, standing).map_err(|error| (error.into(), None))?;
+    let quota = count(api, parts, standing)
+        .await
+        .map_err(|error| (error.into(), None))?;
     if quota.hits.count > quota.allowed {
         metrics::counter!("streamr_api_limited_total", "policy" => quota.policy).increment(1);
         let error = Error::RateLimited {
@@ -107,7 +109,7 @@ async fn identify(api: &Api, parts: &Parts) -> Result<Caller, Error> {
     }
 }
 
-fn count(api: &Api, parts: &Parts, standing: Option<&Standing>) -> Result<Quota, Error> {
+async fn count(api: &Api, parts: &Parts, standing: Option<&Standing>) -> Result<Quota, Error> {
     let address = crate::accounts::prefix(caller::address(parts));
     let path = parts.uri.path();
     let costly = path.starts_with("/api/v1/auth/")
@@ -131,7 +133,7 @@ fn count(api: &Api, parts: &Parts, standing: Option<&Standing>) -> Result<Quota,
             api.settings.requests_per_minute,
         ),
     };
-    let hits = api.cache.count(&key, WINDOW)?;
+    let hits = api.cache.count(&key, WINDOW).await?;
     Ok(Quota {
         policy,
         allowed,

@@ -175,19 +175,22 @@ fn check(config: &Config) -> Result<(), ConfigError> {
         }
     }
     match config.cache.url.expose().split(':').next() {
-        Some("memory") => {}
-        Some("redis" | "rediss") => {
-            return Err(ConfigError::secret(
-                "cache.url",
-                "Redis is not supported yet; write \"memory:\"",
-            ));
-        }
+        Some("memory" | "redis" | "rediss") => {}
         _ => {
             return Err(ConfigError::secret(
                 "cache.url",
-                "no such cache; write \"memory:\"",
+                "no such cache; write \"memory:\" or \"redis://<host>:6379\"",
             ));
         }
+    }
+    let prefix = &config.cache.prefix;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if prefix.is_empty() || prefix.len() > 64 || !prefix.chars().all(plain) {
+        return Err(ConfigError::key(
+            "cache.prefix",
+            prefix,
+            "write 1 to 64 letters, digits, \"-\", \"_\" or \".\"",
+        ));
     }
     Ok(())
 }
@@ -258,10 +261,13 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("graceful"), "{error}");
-        let error = load_env(&[("STREAMR__CACHE__URL", "redis://localhost")])
+        let error = load_env(&[("STREAMR__CACHE__URL", "memcached://localhost")])
             .unwrap_err()
             .to_string();
-        assert!(error.contains("Redis is not supported yet"), "{error}");
+        assert!(
+            error.contains("STREAMR__CACHE__URL") && error.contains("redis:"),
+            "{error}"
+        );
         let error = load_env(&[("STREAMR__DATABASE__URL", "mysql://host/x")])
             .unwrap_err()
             .to_string();

@@ -97,14 +97,17 @@ impl Default for Bus {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Cache {
-    /// `memory:`.
+    /// `memory:`, or `redis://…` or `rediss://…`, which replicas share.
     pub url: Secret<String>,
+    /// What every key in Redis starts with, so that several installations may share one.
+    pub prefix: String,
 }
 
 impl Default for Cache {
     fn default() -> Self {
         Self {
             url: Secret::new("memory:".to_owned()),
+            prefix: "streamr".to_owned(),
         }
     }
 }
