@@ -29,6 +29,9 @@ pub enum Error {
     /// A higher epoch was opened.
     #[error("fenced: another origin packages this stream under a higher epoch")]
     Fenced,
+    /// Something needed did not answer in time.
+    #[error("{0} did not answer in time")]
+    TooSlow(&'static str),
     /// A query parameter is wrong.
     #[error("{parameter}: {problem}")]
     Query {
@@ -187,7 +190,9 @@ impl Error {
             Self::Storage(Kept::SlugTaken(_) | Kept::KeyTaken | Kept::EmailTaken) => {
                 ErrorCode::AlreadyExists
             }
-            Self::Storage(_) | Self::Cache(_) | Self::Busy => ErrorCode::Unavailable,
+            Self::Storage(_) | Self::Cache(_) | Self::Busy | Self::TooSlow(_) => {
+                ErrorCode::Unavailable
+            }
             Self::Bind(_)
             | Self::Tls(_)
             | Self::Hashing

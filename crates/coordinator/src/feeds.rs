@@ -103,18 +103,13 @@ impl Feeds {
     }
 
     /// The feed of a stream that was just read.
-    pub(crate) async fn of(&self, stream: Stream) -> Arc<Feed> {
+    pub(crate) fn of(&self, stream: Stream) -> Arc<Feed> {
         let id = stream.id;
-        let known = || self.inner.feeds.lock().get(&id).and_then(Weak::upgrade);
-        if let Some(feed) = known() {
-            return feed;
-        }
-        let first = self.inner.look(id, Some(stream), None).await;
         let mut feeds = self.inner.feeds.lock();
-        // Another listener came meanwhile.
         if let Some(feed) = feeds.get(&id).and_then(Weak::upgrade) {
             return feed;
         }
+        let first = self.inner.look(id, Some(stream), None);
         let now = Instant::now();
         let feed = Arc::new(Feed {
             id,
@@ -153,17 +148,12 @@ impl Feeds {
 }
 
 impl Inner {
-    async fn look(
-        &self,
-        id: StreamId,
-        stream: Option<Stream>,
-        since: Option<HealthSample>,
-    ) -> Snapshot {
+    fn look(&self, id: StreamId, stream: Option<Stream>, since: Option<HealthSample>) -> Snapshot {
         let newest = self.histories.recent(id, 1).pop();
         let live = self.live.get(id);
         Snapshot {
             stream,
-            viewers: self.registry.viewers(id).await,
+            viewers: self.registry.viewers(id),
             sample: newest.filter(|newest| live.is_some() && Some(*newest) != since),
             live,
         }
@@ -185,7 +175,7 @@ impl Inner {
         } else {
             before.stream.clone()
         };
-        let now = self.look(feed.id, stream, before.sample).await;
+        let now = self.look(feed.id, stream, before.sample);
         let mut told = feed.told.lock();
         if now.is_news_after(&before) || told.at.elapsed() >= PACE {
             told.at = Instant::now();

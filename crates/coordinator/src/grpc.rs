@@ -48,7 +48,7 @@ impl wire::coordinator_server::Coordinator for CoordinatorService {
         &self,
         request: Request<wire::HeartbeatRequest>,
     ) -> Result<Response<wire::HeartbeatResponse>, Status> {
-        self.registry.heartbeat(request.get_ref()).await?;
+        self.registry.heartbeat(request.into_inner()).await?;
         Ok(Response::new(wire::HeartbeatResponse {}))
     }
 
@@ -91,5 +91,18 @@ impl wire::coordinator_server::Coordinator for CoordinatorService {
     ) -> Result<Response<wire::ReleaseOriginResponse>, Status> {
         self.origins.release(request.get_ref()).await?;
         Ok(Response::new(wire::ReleaseOriginResponse {}))
+    }
+
+    async fn find_session(
+        &self,
+        request: Request<wire::FindSessionRequest>,
+    ) -> Result<Response<wire::FindSessionResponse>, Status> {
+        let request = request.get_ref();
+        let stream = proto::convert::field(&request.stream_id, "stream_id")?;
+        let session = proto::convert::field(&request.session_id, "session_id")?;
+        if self.registry.has_session(stream, session).await {
+            return Ok(Response::new(wire::FindSessionResponse {}));
+        }
+        Err(proto::ErrorCode::NotFound.status("no edge opened this session"))
     }
 }

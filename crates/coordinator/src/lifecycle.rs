@@ -1,6 +1,10 @@
 //! The lifecycle in the database follows what ingest sees.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use events::Nudge;
 use proto::coordinator::{PublishState, ReportStreamsRequest, StreamReport};
@@ -22,6 +26,12 @@ use crate::{
 const MARGIN: Duration = Duration::from_secs(5);
 /// How often silence is looked for.
 const SWEEP: Duration = Duration::from_millis(250);
+/// A sweep that comes so late means that this process was stopped.
+const STOOD_STILL: Duration = Duration::from_secs(1);
+/// How long the others may take to be heard again after that.
+const GRACE_AFTER: Duration = Duration::from_secs(2);
+/// How far back revocations are looked for that no event told of.
+const MISSED: Duration = Duration::from_secs(60);
 /// How often the database is compared with what is live.
 const RECONCILE: Duration = Duration::from_secs(2);
 
@@ -40,7 +50,7 @@ impl Lifecycle {
     /// Takes what an ingest reports of its streams.
     pub(crate) async fn report(&self, request: ReportStreamsRequest) -> Result<(), Error> {
         let ingest: InstanceId = proto::convert::field(&request.instance_id, "instance_id")?;
-        let address = self.registry.address(ingest).await.unwrap_or_default();
+        let address = self.registry.address(ingest).unwrap_or_default();
         let mut result = Ok(());
         for report in request.streams {
             // One stream's trouble is not the others'.
@@ -99,6 +109,7 @@ impl Lifecycle {
             origin: None,
             restricted,
             peak_viewers: 0,
+            sessions: HashMap::new(),
         });
         match change {
             Change::Started => {
@@ -106,14 +117,15 @@ impl Lifecycle {
                 self.start(id).await?;
             }
             Change::Ended => {
-                let peak = known.map_or(0, |known| known.peak_viewers);
-                self.database.streams().set_peak(id, peak).await?;
-                return self.end(id).await;
+                return match known {
+                    Some(known) => self.ended(&known).await,
+                    None => self.end(id).await,
+                };
             }
             Change::None => {}
         }
-        let viewers = self.registry.viewers(id).await;
-        self.live.seen_by(id, viewers);
+        let viewers = self.registry.viewers(id);
+        self.live.seen_by(id, viewers, self.registry.sessions(id));
         self.histories.add(id, &health, viewers);
         Ok(())
     }
@@ -148,53 +160,71 @@ impl Lifecycle {
         }
     }
 
-    /// Ends streams that no ingest speaks for, and clears origins whose lease ran out; forever.
+    /// Ends streams that no ingest speaks for, clears origins whose lease ran out, and tells of edges;
+    /// forever.
     pub(crate) async fn sweep(self: Arc<Self>) {
         let started = Instant::now();
         let patience = self.grace + MARGIN;
-        let mut reconciled = started;
+        let (mut reconciled, mut swept) = (started, started);
         loop {
             tokio::time::sleep(SWEEP).await;
+            let gap = swept.elapsed().saturating_sub(SWEEP);
+            swept = Instant::now();
+            if gap > STOOD_STILL {
+                metrics::counter!("streamr_standstills_total").increment(1);
+                tracing::warn!(
+                    seconds = gap.as_secs(),
+                    "this process stood still; nothing is concluded from it"
+                );
+                self.live.forgive(gap + GRACE_AFTER);
+                self.origins.forgive(gap + GRACE_AFTER);
+            }
+            self.live.set_edges(self.registry.edges());
             self.origins.clear_expired().await;
-            for id in self.live.expire(patience) {
-                if let Err(error) = self.end(id).await {
-                    tracing::warn!(stream_id = %id, %error, "stream can't be ended yet");
+            for gone in self.live.expire(patience, |id| self.registry.is_held(id)) {
+                tracing::warn!(stream_id = %gone.id, slug = %gone.slug, "no ingest speaks for the stream; it ends");
+                if let Err(error) = self.ended(&gone).await {
+                    tracing::warn!(stream_id = %gone.id, %error, "stream can't be ended yet");
                 }
             }
             if reconciled.elapsed() >= RECONCILE {
                 reconciled = Instant::now();
                 if let Err(error) = self.reconcile(started.elapsed() > patience).await {
-                    tracing::warn!(%error, "streams can't be reconciled with the database");
+                    metrics::counter!("streamr_reconcile_failures_total").increment(1);
+                    tracing::debug!(%error, "streams can't be reconciled with the database");
                 }
             }
         }
     }
 
-    /// Makes good what a failing database or a missed event left undone: states, and publishers whose
-    /// key was replaced. `settled`: every ingest has had the time to say what is live.
+    /// A broadcast is over: what it saw is kept.
+    async fn ended(&self, gone: &LiveStream) -> Result<(), Error> {
+        let streams = self.database.streams();
+        streams.set_peak(gone.id, gone.peak_viewers).await?;
+        self.end(gone.id).await
+    }
+
+    /// Makes good what a failing database or a missed event left undone: states, who may watch, and
+    /// publishers that must go. `settled`: every ingest has had the time to say what is live.
     async fn reconcile(&self, settled: bool) -> Result<(), Error> {
         let publishers = self.live.publishers();
-        let streams = self.database.streams();
-        let recorded: HashSet<StreamId> = streams
-            .on_air()
-            .await?
-            .into_iter()
-            .map(|stream| stream.id)
-            .collect();
-        for (id, _) in publishers.iter().filter(|(id, _)| !recorded.contains(id)) {
-            self.start(*id).await?;
+        let on_air = self.database.streams().on_air().await?;
+        let recorded: HashSet<StreamId> = on_air.iter().map(|stream| stream.id).collect();
+        for (id, publish) in publishers.iter().filter(|(id, _)| !recorded.contains(id)) {
+            self.settle(*id, *publish).await?;
         }
-        for id in recorded
-            .into_iter()
-            .filter(|id| settled && self.live.get(*id).is_none())
-        {
-            self.end(id).await?;
+        for stream in on_air {
+            if self.live.get(stream.id).is_some() {
+                self.live.set_restricted(stream.id, stream.is_restricted());
+            } else if settled && !self.registry.is_held(stream.id) {
+                self.end(stream.id).await?;
+            }
         }
         if publishers.is_empty() {
             return Ok(());
         }
         let ids: Vec<_> = publishers.iter().map(|(id, _)| *id).collect();
-        for (id, key_us) in streams.key_times(&ids).await? {
+        for (id, key_us) in self.database.streams().key_times(&ids).await? {
             let old = publishers
                 .iter()
                 .any(|(stream, publish)| *stream == id && !came_after(*publish, key_us));
@@ -202,6 +232,24 @@ impl Lifecycle {
                 self.live.revoke(id, KEY_CHANGED, None);
             }
         }
+        for (stream, session) in self.database.shares().revoked_within(MISSED).await? {
+            self.live.revoke_session(stream, session);
+        }
         Ok(())
+    }
+
+    /// A stream that is live here and not in the database: it just started, or was ended while nobody
+    /// could tell us.
+    async fn settle(&self, id: StreamId, publish: PublishId) -> Result<(), Error> {
+        let Some(stream) = self.database.streams().by_id(id).await? else {
+            self.live.stop(id, STREAM_DELETED);
+            return Ok(());
+        };
+        let stopped = stream.stopped_at.map(micros);
+        if stopped.is_some_and(|at| !came_after(publish, at)) {
+            self.live.stop(id, STREAM_STOPPED);
+            return self.origins.forget(id).await;
+        }
+        self.start(id).await
     }
 }

@@ -8,7 +8,7 @@ use std::{collections::HashMap, time::Duration};
 
 use auth::PublicKey;
 use parking_lot::Mutex;
-use proto::coordinator::{PublishState, StreamHealth, WatchResponse, watch_response::Event};
+use proto::coordinator::{Edge, PublishState, StreamHealth, WatchResponse, watch_response::Event};
 use tokio::{sync::broadcast, time::Instant};
 use types::{Epoch, Flag, InstanceId, PublishId, SessionId, Slug, StreamId};
 
@@ -43,9 +43,16 @@ pub(crate) struct LiveStream {
     pub(crate) restricted: bool,
     /// The most viewers at once.
     pub(crate) peak_viewers: u32,
+    /// Playback sessions opened, by instance: one that is gone still counts.
+    pub(crate) sessions: HashMap<InstanceId, u64>,
 }
 
 impl LiveStream {
+    /// Playback sessions opened so far.
+    pub(crate) fn sessions_opened(&self) -> u64 {
+        self.sessions.values().sum()
+    }
+
     /// Whether its publisher is alive, as far as was reported.
     pub(crate) fn is_publishing(&self) -> bool {
         let silent =
@@ -89,12 +96,18 @@ struct State {
     revoked: HashMap<StreamId, Vec<SessionId>>,
     flags_off: Vec<Flag>,
     playback_keys: Vec<PublicKey>,
+    edges: Vec<Edge>,
 }
 
 impl State {
     fn flags(&self) -> Event {
         let off = self.flags_off.iter().map(ToString::to_string).collect();
         Event::Flags(proto::coordinator::Flags { off })
+    }
+
+    fn edges(&self) -> Event {
+        let edges = self.edges.clone();
+        Event::Edges(proto::coordinator::Edges { edges })
     }
 
     fn keys(&self) -> Event {
@@ -136,7 +149,7 @@ impl Live {
     /// A snapshot, and everything after it.
     pub(crate) fn watch(&self) -> (Vec<WatchResponse>, broadcast::Receiver<WatchResponse>) {
         let state = self.state.lock();
-        let mut events = vec![state.keys(), state.flags()];
+        let mut events = vec![state.keys(), state.flags(), state.edges()];
         events.extend(state.streams.values().map(LiveStream::event));
         for (stream, sessions) in &state.revoked {
             events.extend(sessions.iter().map(|id| session_revoked(*stream, *id)));
@@ -166,6 +179,15 @@ impl Live {
         }
     }
 
+    /// Says which edges have a name of their own; watchers hear it when those are others.
+    pub(crate) fn set_edges(&self, edges: Vec<Edge>) {
+        let mut state = self.state.lock();
+        if state.edges != edges {
+            state.edges = edges;
+            self.announce(state.edges());
+        }
+    }
+
     /// Tells edges and ingests to close what a session opened.
     pub(crate) fn revoke_session(&self, stream: StreamId, session: SessionId) {
         let mut state = self.state.lock();
@@ -173,7 +195,10 @@ impl Live {
             return;
         }
         let revoked = state.revoked.entry(stream).or_default();
-        if !revoked.contains(&session) && revoked.len() < MAX_REVOKED {
+        if revoked.contains(&session) {
+            return;
+        }
+        if revoked.len() < MAX_REVOKED {
             revoked.push(session);
         }
         self.announce(session_revoked(stream, session));
@@ -208,14 +233,24 @@ impl Live {
         stopped
     }
 
-    /// Remembers the most viewers at once. Answers the most.
-    pub(crate) fn seen_by(&self, id: StreamId, viewers: u32) -> u32 {
+    /// Remembers the most viewers at once, and how many sessions each instance opened.
+    pub(crate) fn seen_by(&self, id: StreamId, viewers: u32, sessions: Vec<(InstanceId, u64)>) {
         let mut state = self.state.lock();
         let Some(stream) = state.streams.get_mut(&id) else {
-            return viewers;
+            return;
         };
         stream.peak_viewers = stream.peak_viewers.max(viewers);
-        stream.peak_viewers
+        for (instance, count) in sessions {
+            let known = stream.sessions.entry(instance).or_default();
+            *known = count.max(*known);
+        }
+    }
+
+    /// This process stood still for so long: what it did not hear meanwhile says nothing.
+    pub(crate) fn forgive(&self, gap: Duration) {
+        for stream in self.state.lock().streams.values_mut() {
+            stream.reported += gap;
+        }
     }
 
     fn announce(&self, event: Event) {
@@ -265,11 +300,18 @@ impl Live {
         }
         match known {
             Some(known) => {
-                let moved = known.ingest_address != report.ingest_address;
+                // An ingest whose heartbeat was missed has not moved.
+                let ingest_address = match report.ingest_address.as_str() {
+                    "" => known.ingest_address.clone(),
+                    told => told.to_owned(),
+                };
+                let moved = known.ingest_address != ingest_address;
                 *known = LiveStream {
                     origin: known.origin.take(),
                     restricted: known.restricted,
                     peak_viewers: known.peak_viewers,
+                    sessions: std::mem::take(&mut known.sessions),
+                    ingest_address,
                     ..report
                 };
                 if moved {
@@ -292,21 +334,26 @@ impl Live {
         }));
     }
 
-    /// Ends streams whose ingest reported nothing for `patience`. Answers which.
-    pub(crate) fn expire(&self, patience: Duration) -> Vec<StreamId> {
+    /// Ends streams whose ingest reported nothing for `patience`, unless another coordinator knows that it
+    /// `is_held`. Answers which.
+    pub(crate) fn expire(
+        &self,
+        patience: Duration,
+        is_held: impl Fn(StreamId) -> bool,
+    ) -> Vec<LiveStream> {
         let mut state = self.state.lock();
         let gone: Vec<_> = state
             .streams
             .values()
-            .filter(|stream| stream.reported.elapsed() > patience)
-            .map(|stream| (stream.id, stream.slug.clone()))
+            .filter(|stream| stream.reported.elapsed() > patience && !is_held(stream.id))
+            .cloned()
             .collect();
-        for (id, slug) in &gone {
-            state.streams.remove(id);
-            state.revoked.remove(id);
-            self.announce_gone(*id, slug);
+        for stream in &gone {
+            state.streams.remove(&stream.id);
+            state.revoked.remove(&stream.id);
+            self.announce_gone(stream.id, &stream.slug);
         }
-        gone.into_iter().map(|(id, _)| id).collect()
+        gone
     }
 
     /// Sets or clears a stream's origin. A lower epoch than the known one changes nothing.
@@ -355,6 +402,7 @@ mod tests {
             origin: None,
             restricted: false,
             peak_viewers: 0,
+            sessions: HashMap::new(),
         }
     }
 
@@ -397,9 +445,14 @@ mod tests {
     async fn an_ingest_that_falls_silent_ends_its_streams() {
         let live = Live::default();
         live.report(stream(PublishId::new(), PublishState::Live));
-        assert!(live.expire(Duration::from_secs(5)).is_empty());
+        let patience = Duration::from_secs(5);
+        assert!(live.expire(patience, |_| false).is_empty());
         tokio::time::advance(Duration::from_secs(6)).await;
-        assert_eq!(live.expire(Duration::from_secs(5)).len(), 1);
+        live.forgive(Duration::from_secs(4));
+        assert!(live.expire(patience, |_| false).is_empty(), "we slept");
+        tokio::time::advance(Duration::from_secs(6)).await;
+        assert!(live.expire(patience, |_| true).is_empty(), "another heard");
+        assert_eq!(live.expire(patience, |_| false).len(), 1);
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,14 +6,14 @@ use std::{
     time::Duration,
 };
 
-use cache::{Cache, Lease};
+use cache::{Cache, CacheError, Lease};
 use parking_lot::Mutex;
 use proto::coordinator::{
     AcquireOriginRequest, AcquireOriginResponse, ReleaseOriginRequest, RenewOriginRequest,
 };
 use storage::{Database, OriginKey, OriginRecord};
 use time::OffsetDateTime;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use types::{Epoch, InstanceId, Msn, StreamId};
 
 use crate::{
@@ -29,8 +29,10 @@ const RECOVERY: Duration = Duration::from_secs(3);
 /// After so long without a record, an origin that could not reach us may have used more numbers.
 const UNRECORDED_AFTER: Duration = Duration::from_secs(5);
 /// An unchanged record is written again after so long, so that its age tells whether its origin could
-/// reach us.
+/// reach us, and so that an origin is fenced by the database while the cache is away.
 const REWRITE: Duration = Duration::from_secs(2);
+/// How long the database may take to record a renewal; packaging goes on without.
+const DATABASE: Duration = Duration::from_secs(1);
 
 /// Grants, renews and ends leases.
 pub(crate) struct Origins {
@@ -39,6 +41,8 @@ pub(crate) struct Origins {
     pub(crate) live: Arc<Live>,
     /// What was written last, and when; of live streams.
     pub(crate) recorded: Mutex<HashMap<StreamId, (OriginRecord, Instant)>>,
+    /// When each live stream's origin was last heard here.
+    pub(crate) heard: Mutex<HashMap<StreamId, Instant>>,
     /// Streams that were live when this coordinator started.
     pub(crate) recovering: Mutex<HashSet<StreamId>>,
     pub(crate) started: Instant,
@@ -89,10 +93,10 @@ impl Origins {
             return Err(Error::OriginTaken);
         }
         let held_before = self.cache.lease_holder(&key(stream)).await;
-        let held = self
-            .cache
-            .lease(&key(stream), Lease { holder, fencing: 0 }, LEASE)
-            .await?;
+        // Not known yet: whatever was given out before is lower than what the database counts next.
+        let fencing = held_before.map_or(0, |lease| lease.fencing);
+        let wanted = Lease { holder, fencing };
+        let held = self.lease(stream, wanted).await?;
         if held.holder != holder {
             return Err(Error::OriginTaken);
         }
@@ -112,16 +116,9 @@ impl Origins {
             }
             _ => origins.open_epoch(stream).await?,
         };
-        self.cache
-            .lease(
-                &key(stream),
-                Lease {
-                    holder,
-                    fencing: record.epoch.get(),
-                },
-                LEASE,
-            )
-            .await?;
+        let fencing = record.epoch.get();
+        self.lease(stream, Lease { holder, fencing }).await?;
+        self.heard.lock().insert(stream, Instant::now());
         let origin = OriginRef {
             instance: holder,
             address: request.address,
@@ -160,11 +157,14 @@ impl Origins {
             discontinuity_sequence: request.discontinuity_sequence,
             updated_unix_ms: 0,
         };
-        let current = self.is_recorded(stream, record).await || self.record(stream, record).await?;
-        if !current || self.cache.lease(&key(stream), wanted, LEASE).await?.holder != holder {
+        let current =
+            self.is_recorded(stream, record) || self.record(stream, holder, record).await?;
+        if !current || self.lease(stream, wanted).await?.holder != holder {
             metrics::counter!("streamr_origin_fenced_total").increment(1);
+            tracing::warn!(stream_id = %stream, epoch = request.epoch, instance_id = %holder, "origin fenced: another has a higher epoch");
             return Err(Error::Fenced);
         }
+        self.heard.lock().insert(stream, Instant::now());
         self.recovering.lock().remove(&stream);
         let epoch = record.epoch;
         self.live.set_origin(
@@ -187,18 +187,49 @@ impl Origins {
             && self.recovering.lock().contains(&stream)
     }
 
+    async fn lease(&self, stream: StreamId, wanted: Lease) -> Result<Lease, Error> {
+        match self.cache.lease(&key(stream), wanted, LEASE).await {
+            Ok(held) => Ok(held),
+            Err(CacheError::Fenced { .. }) => Err(Error::Fenced),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Whether a renewal says nothing new: it comes several times a second, and a write costs more.
-    async fn is_recorded(&self, stream: StreamId, record: OriginRecord) -> bool {
-        let held = self.cache.lease_holder(&key(stream)).await;
-        let ours = held.is_some_and(|lease| lease.fencing == record.epoch.get());
+    fn is_recorded(&self, stream: StreamId, record: OriginRecord) -> bool {
         let recorded = self.recorded.lock();
         let fresh =
             |(known, at): &(OriginRecord, Instant)| *known == record && at.elapsed() < REWRITE;
-        ours && recorded.get(&stream).is_some_and(fresh)
+        recorded.get(&stream).is_some_and(fresh)
     }
 
-    async fn record(&self, stream: StreamId, record: OriginRecord) -> Result<bool, Error> {
-        let current = self.database.origins().record(stream, record).await?;
+    /// Records what an origin uses. While the database is away, who packages the stream already goes on:
+    /// nobody can get a higher epoch meanwhile.
+    async fn record(
+        &self,
+        stream: StreamId,
+        holder: InstanceId,
+        record: OriginRecord,
+    ) -> Result<bool, Error> {
+        let origins = self.database.origins();
+        let recorded = timeout(DATABASE, origins.record(stream, record)).await;
+        let current = match recorded {
+            Ok(Ok(current)) => current,
+            failed => {
+                metrics::counter!("streamr_origin_unrecorded_total").increment(1);
+                let known = self.live.get(stream).and_then(|live| live.origin);
+                let goes_on = known.is_some_and(|origin| {
+                    origin.instance == holder && origin.epoch == record.epoch
+                });
+                if goes_on {
+                    return Ok(true);
+                }
+                return match failed {
+                    Ok(failed) => Ok(failed?),
+                    Err(_) => Err(Error::TooSlow("the database")),
+                };
+            }
+        };
         if current {
             self.recorded
                 .lock()
@@ -229,6 +260,7 @@ impl Origins {
             self.cache.release(&key(stream), lease.holder).await;
         }
         self.recorded.lock().remove(&stream);
+        self.heard.lock().remove(&stream);
         let origins = self.database.origins();
         if let Some(record) = origins.get(stream).await? {
             let fresh = OriginRecord {
@@ -241,16 +273,30 @@ impl Origins {
         Ok(())
     }
 
-    /// Clears origins whose lease ran out, so that others take over.
+    /// Clears origins whose lease ran out, so that others take over. What was not heard here may have been
+    /// heard by another coordinator: the cache knows.
     pub(crate) async fn clear_expired(&self) {
         for stream in self.live.ids() {
             let Some(origin) = self.live.get(stream).and_then(|live| live.origin) else {
                 continue;
             };
-            if self.cache.lease_holder(&key(stream)).await.is_none() {
+            let heard = self.heard.lock().get(&stream).copied();
+            if heard.is_some_and(|at| at.elapsed() <= LEASE) {
+                continue;
+            }
+            let holder = self.cache.lease_holder(&key(stream)).await;
+            if holder.is_none_or(|lease| lease.holder != origin.instance) {
+                metrics::counter!("streamr_origin_leases_lost_total").increment(1);
                 tracing::warn!(stream_id = %stream, epoch = %origin.epoch, "origin's lease ran out");
                 self.live.set_origin(stream, None);
             }
+        }
+    }
+
+    /// This process stood still for so long: renewals that came meanwhile are heard only now.
+    pub(crate) fn forgive(&self, gap: Duration) {
+        for heard in self.heard.lock().values_mut() {
+            *heard += gap;
         }
     }
 }

@@ -17,6 +17,7 @@ use runtime::{
 use storage::Database;
 use tokio::net::TcpListener;
 use tonic::service::interceptor::InterceptedService;
+use types::InstanceId;
 
 use crate::{
     Error, KeyRing, Settings,
@@ -30,7 +31,7 @@ use crate::{
     live::Live,
     origins::Origins,
     pages,
-    publish::PublishAuthority,
+    publish::{PublishAuthority, known_keys},
     registry::Registry,
     rest,
     settings::RuntimeSettings,
@@ -52,6 +53,9 @@ pub struct Server {
     rest: Router,
     bus: LocalBus,
     lifecycle: Arc<Lifecycle>,
+    registry: Registry,
+    instance: InstanceId,
+    address: String,
     database: Database,
     housekeeping: Housekeeping,
     feeds: Feeds,
@@ -104,6 +108,7 @@ impl Server {
                 cache: cache.clone(),
                 live: Arc::clone(&live),
                 settings: runtime.clone(),
+                known: known_keys(),
             },
             lifecycle: Arc::clone(&lifecycle),
             registry: registry.clone(),
@@ -130,7 +135,7 @@ impl Server {
             database: database.clone(),
             cache,
             live,
-            registry,
+            registry: registry.clone(),
             settings: settings.clone(),
             runtime,
             accounts,
@@ -140,6 +145,8 @@ impl Server {
             nudge,
         })
         .merge(pages::routes(settings.clone()));
+        let instance = settings.instance;
+        let address = format!("http://{}", settings.grpc_bind);
         let (tls, limits) = (settings.tls, settings.limits);
         Ok(Self {
             public: HttpServer::new("coordinator", public, tls, limits),
@@ -148,6 +155,9 @@ impl Server {
             rest,
             bus,
             lifecycle,
+            registry,
+            instance,
+            address,
             database,
             housekeeping,
             feeds,
@@ -176,6 +186,9 @@ impl Server {
             rest,
             bus,
             lifecycle,
+            registry,
+            instance,
+            address,
             database,
             housekeeping,
             feeds,
@@ -187,6 +200,7 @@ impl Server {
         shutdown.spawn_until_cancelled(bus.run());
         shutdown.spawn_until_cancelled(lifecycle.sweep());
         shutdown.spawn_until_cancelled(feeds.run());
+        shutdown.spawn_until_cancelled(registry.follow(instance, address));
         housekeeping.start(&shutdown);
         if let Some(postman) = postman {
             shutdown.spawn(postman.run(shutdown.clone()));
@@ -246,6 +260,7 @@ async fn origins(
         cache: cache.clone(),
         live: Arc::clone(live),
         recorded: parking_lot::Mutex::default(),
+        heard: parking_lot::Mutex::default(),
         recovering: parking_lot::Mutex::new(recovering),
         started: tokio::time::Instant::now(),
     }))

@@ -1,7 +1,7 @@
 //! Who may watch a stream: everybody, or, while it is restricted, the sessions that a token opened.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
@@ -12,6 +12,8 @@ use types::SessionId;
 
 /// Sessions admitted to a stream at once; further ones are refused.
 const MAX_ADMITTED: usize = 100_000;
+/// Sessions remembered as admitted a moment ago; the oldest go first.
+const MAX_RECENT: usize = 10_000;
 /// How long a session that asks for nothing stays open, at least.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The same in target durations.
@@ -26,6 +28,8 @@ pub(crate) struct Access {
     restricted: AtomicBool,
     /// When each last asked for something.
     admitted: Mutex<HashMap<SessionId, Instant>>,
+    /// Those admitted while the stream was restricted, the newest last.
+    recent: Mutex<VecDeque<(Instant, SessionId)>>,
     /// Counts what may take the right to watch from who is connected.
     narrowed: watch::Sender<u64>,
 }
@@ -35,6 +39,7 @@ impl Default for Access {
         Self {
             restricted: AtomicBool::new(false),
             admitted: Mutex::default(),
+            recent: Mutex::default(),
             narrowed: watch::Sender::new(0),
         }
     }
@@ -83,8 +88,23 @@ impl Access {
                 return Err(Full);
             }
         }
-        admitted.insert(session, now);
+        let is_new = admitted.insert(session, now).is_none();
+        drop(admitted);
+        if is_new && self.is_restricted() {
+            let mut recent = self.recent.lock();
+            if recent.len() >= MAX_RECENT {
+                recent.pop_front();
+            }
+            recent.push_back((now, session));
+        }
         Ok(())
+    }
+
+    /// Sessions admitted within `age` while the stream was restricted.
+    pub(crate) fn admitted_within(&self, age: Duration) -> Vec<SessionId> {
+        let mut recent = self.recent.lock();
+        recent.retain(|(at, _)| at.elapsed() <= age);
+        recent.iter().map(|(_, session)| *session).collect()
     }
 
     /// Whether the session is open; if so, it stays open for as long again.

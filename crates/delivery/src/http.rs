@@ -41,6 +41,12 @@ pub trait Catalog: Send + Sync + 'static {
     /// Whether this session's token opens nothing more.
     fn is_revoked(&self, session: SessionId) -> bool;
 
+    /// Where other edges serve the same streams, as `https://host`: a player that loses this one goes there.
+    fn other_edges(&self) -> Vec<String>;
+
+    /// Whether another edge opened this session: then it goes on here.
+    async fn was_opened_elsewhere(&self, stream: &Arc<Stream>, session: SessionId) -> bool;
+
     /// A picture of the stream as it is now, if one can be made.
     async fn thumbnail(&self, stream: &Arc<Stream>) -> Option<Thumbnail>;
 }

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -21,6 +21,7 @@ const MAX_SESSIONS: usize = 100_000;
 pub(crate) struct Sessions {
     polled: Mutex<HashMap<SessionId, Instant>>,
     connected: Arc<AtomicU32>,
+    opened: AtomicU64,
 }
 
 /// A viewer that is connected; dropping it ends the count.
@@ -34,6 +35,16 @@ impl Drop for Connected {
 }
 
 impl Sessions {
+    /// Somebody began to watch.
+    pub(crate) fn opened(&self) {
+        self.opened.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often somebody began to watch.
+    pub(crate) fn total(&self) -> u64 {
+        self.opened.load(Ordering::Relaxed)
+    }
+
     /// The session asked for a playlist.
     pub(crate) fn polled(&self, session: SessionId) {
         let mut polled = self.polled.lock();

@@ -133,6 +133,16 @@ impl Stream {
         self.sessions.count(self.patience())
     }
 
+    /// How often somebody began to watch it here.
+    pub fn sessions_opened(&self) -> u64 {
+        self.sessions.total()
+    }
+
+    /// Sessions that a token opened here within `age`, while the stream is restricted.
+    pub fn admitted_within(&self, age: Duration) -> Vec<SessionId> {
+        self.access.admitted_within(age)
+    }
+
     /// Says whether only who has a token may watch from now on.
     pub fn set_restricted(&self, restricted: bool) {
         self.access.set_restricted(restricted);

@@ -10,6 +10,9 @@ use types::Bitrate;
 pub struct Multivariant<'a> {
     /// The media playlist's URI.
     pub uri: &'a str,
+    /// The same media playlist at other servers: redundant variants (RFC 8216 §4.3.4.2), for players that
+    /// lose this one.
+    pub others: &'a [String],
     /// Peak bit rate of any segment, in bits a second (`BANDWIDTH`).
     pub bandwidth: Bitrate,
     /// Average bit rate (`AVERAGE-BANDWIDTH`).
@@ -25,24 +28,23 @@ pub struct Multivariant<'a> {
 impl Multivariant<'_> {
     /// The playlist's text.
     pub fn render(&self) -> String {
-        let mut text = String::with_capacity(256 + self.uri.len());
-        // Writing into a String can't fail; so everywhere in this crate.
-        let _ = write!(
-            text,
-            "#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{}\"",
+        let mut info = format!(
+            "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={},CODECS=\"{}\"",
             self.bandwidth,
             self.average_bandwidth,
             self.codecs.join(",")
         );
+        // Writing into a String can't fail; so everywhere in this crate.
         if let Some((width, height)) = self.resolution {
-            let _ = write!(text, ",RESOLUTION={width}x{height}");
+            let _ = write!(info, ",RESOLUTION={width}x{height}");
         }
         if let Some(rate) = self.frame_rate {
-            let _ = write!(text, ",FRAME-RATE={:.3}", rate.as_f64());
+            let _ = write!(info, ",FRAME-RATE={:.3}", rate.as_f64());
         }
-        text.push('\n');
-        text.push_str(self.uri);
-        text.push('\n');
+        let mut text = String::from("#EXTM3U\n#EXT-X-VERSION:9\n");
+        for uri in std::iter::once(self.uri).chain(self.others.iter().map(String::as_str)) {
+            let _ = writeln!(text, "{info}\n{uri}");
+        }
         text
     }
 }

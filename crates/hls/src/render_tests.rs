@@ -203,6 +203,7 @@ fn what_leaves_the_window_leaves_its_discontinuity_counted() {
 fn multivariants_name_codecs_and_leave_out_what_sound_has_not() {
     let mut multivariant = crate::Multivariant {
         uri: "s/x/index.m3u8",
+        others: &[],
         bandwidth: types::Bitrate::new(3_000_000),
         average_bandwidth: types::Bitrate::new(2_500_000),
         codecs: &["avc1.64001e", "mp4a.40.2"],
@@ -228,6 +229,18 @@ s/x/index.m3u8
         multivariant
             .render()
             .contains("CODECS=\"mp4a.40.2\"\ns/x/index.m3u8\n")
+    );
+    let others = ["https://b.example/live/x/s/x/index.m3u8".to_owned()];
+    multivariant.others = &others;
+    assert_eq!(
+        multivariant.render().lines().skip(2).collect::<Vec<_>>(),
+        [
+            "#EXT-X-STREAM-INF:BANDWIDTH=3000000,AVERAGE-BANDWIDTH=2500000,CODECS=\"mp4a.40.2\"",
+            "s/x/index.m3u8",
+            "#EXT-X-STREAM-INF:BANDWIDTH=3000000,AVERAGE-BANDWIDTH=2500000,CODECS=\"mp4a.40.2\"",
+            "https://b.example/live/x/s/x/index.m3u8",
+        ],
+        "the same elsewhere differs in nothing but its place"
     );
 }
 

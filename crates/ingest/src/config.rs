@@ -18,8 +18,8 @@ pub struct Settings {
     pub grpc_bind: SocketAddr,
     /// Where others find this ingest; default: from the gRPC listener.
     pub address: Option<String>,
-    /// Where the coordinator is.
-    pub coordinator: String,
+    /// Where the coordinators are.
+    pub coordinators: Vec<String>,
     /// For internal gRPC.
     pub service_token: Option<Secret<String>>,
     /// How long a stream waits for its publisher.
@@ -42,7 +42,7 @@ impl Settings {
             tls: tls.map(|tls| (config.ingest.tls_bind, tls)),
             grpc_bind: config.ingest.grpc_bind,
             address: config.ingest.address.clone(),
-            coordinator: config.coordinator.address.clone(),
+            coordinators: config.coordinator.address.0.clone(),
             service_token: config.service_token.clone(),
             grace: config.ingest.grace.0,
             limits: Limits {

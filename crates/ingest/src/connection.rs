@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
-use proto::directory::Coordinator;
+use proto::Coordinators;
 use rtmp::{
     Limits,
     session::{Event, RequestId, Server as Session, ServerConfig},
@@ -31,7 +31,7 @@ const READ_COMMANDS: usize = 2 * 1024;
 /// What connections share.
 pub(crate) struct Context {
     pub(crate) hub: Hub,
-    pub(crate) coordinator: Coordinator,
+    pub(crate) coordinators: Coordinators,
     pub(crate) instance: InstanceId,
     pub(crate) sources: PlaySources,
     pub(crate) shutdown: Shutdown,

@@ -105,7 +105,10 @@ impl Subscription {
             }
             Next::Skipped => items.push(wrap(Wire::Skipped(wire::Skipped {}))),
             Next::Closed => {
-                items.push(wrap(Wire::Ended(wire::Ended {})));
+                // What moved did not end: who reads it finds it elsewhere.
+                if !self.live.has_moved() {
+                    items.push(wrap(Wire::Ended(wire::Ended {})));
+                }
                 self.ended = true;
             }
         }

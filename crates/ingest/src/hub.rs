@@ -1,16 +1,25 @@
 //! The hub: live streams and their fan-out. Knows samples and tracks, not protocols.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use media::{FrameRate, Packet};
 use parking_lot::Mutex;
 use proto::coordinator::{PublishState, StreamReport};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 use types::{ByteCount, PublishId, Slug, StreamId};
 
 use crate::Error;
 pub use crate::{item::Item, live::LiveStream};
+
+/// How long an end is reported: a coordinator that was away for less hears of it.
+const TOLD: Duration = Duration::from_secs(60);
+/// Ends remembered at once; the oldest go first, and the coordinators find out by silence.
+const MAX_ENDED: usize = 10_000;
 
 /// Who publishes what, as the coordinator authorized it.
 #[derive(Debug, Clone)]
@@ -21,6 +30,8 @@ pub struct Authorized {
     pub slug: Slug,
     /// Names the publisher.
     pub publish: PublishId,
+    /// When the broadcast began that it continues, Unix time in milliseconds; `None`: it begins one.
+    pub began_unix_ms: Option<i64>,
 }
 
 /// Why a publisher was cut off.
@@ -30,8 +41,8 @@ pub type Reason = Arc<Mutex<String>>;
 #[derive(Debug, Clone)]
 pub struct Hub {
     streams: Arc<Mutex<HashMap<StreamId, Arc<LiveStream>>>>,
-    /// Reports of streams that ended, until the coordinator has heard of them.
-    ended: Arc<Mutex<Vec<StreamReport>>>,
+    /// Reports of streams that ended, kept until every coordinator had the time to hear them.
+    ended: Arc<Mutex<VecDeque<(Instant, StreamReport)>>>,
     queue: ByteCount,
     /// Something changed that the coordinator must know at once.
     changed: Arc<Notify>,
@@ -106,6 +117,24 @@ impl Hub {
         }
     }
 
+    /// The streams held here.
+    pub(crate) fn ids(&self) -> Vec<StreamId> {
+        self.streams.lock().keys().copied().collect()
+    }
+
+    /// Lets a stream without a publisher go: another ingest has it, and whoever reads it here goes there.
+    pub(crate) fn give_up(&self, id: StreamId) {
+        let mut streams = self.streams.lock();
+        let Some(stream) = streams.get(&id).filter(|stream| stream.give_up()).cloned() else {
+            return;
+        };
+        streams.remove(&id);
+        drop(streams);
+        stream.fanout().close();
+        metrics::counter!("streamr_streams_moved_total").increment(1);
+        tracing::info!(stream_id = %id, slug = %stream.slug(), "stream is at another ingest now");
+    }
+
     /// Ends streams that waited longer than `grace` for their publisher.
     pub(crate) fn end_expired(&self, grace: Duration) {
         let mut expired = Vec::new();
@@ -125,27 +154,25 @@ impl Hub {
         stream.fanout().close();
         let mut report = stream.report();
         report.state = PublishState::Ended.into();
-        self.ended.lock().push(report);
+        let mut ended = self.ended.lock();
+        ended.push_back((Instant::now(), report));
+        if ended.len() > MAX_ENDED {
+            ended.pop_front();
+        }
+        drop(ended);
         self.changed.notify_one();
         tracing::info!(stream_id = %stream.id(), slug = %stream.slug(), "stream ended");
     }
 
-    /// What to tell the coordinator, once a second.
+    /// What to tell the coordinators: what is live, and what ended lately.
     pub(crate) fn reports(&self) -> Vec<StreamReport> {
         let streams: Vec<_> = self.streams.lock().values().cloned().collect();
-        let mut reports: Vec<_> = self.ended.lock().clone();
+        let mut ended = self.ended.lock();
+        ended.retain(|(at, _)| at.elapsed() < TOLD);
+        let mut reports: Vec<_> = ended.iter().map(|(_, report)| report.clone()).collect();
+        drop(ended);
         reports.extend(streams.iter().map(|stream| stream.report()));
         reports
-    }
-
-    /// The coordinator has heard `reports`.
-    pub(crate) fn reported(&self, reports: &[StreamReport]) {
-        let told = |ended: &StreamReport| {
-            reports
-                .iter()
-                .any(|report| report.publish_id == ended.publish_id && report.state == ended.state)
-        };
-        self.ended.lock().retain(|ended| !told(ended));
     }
 }
 

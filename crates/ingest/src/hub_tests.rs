@@ -20,6 +20,7 @@ fn authorized(stream: StreamId) -> Authorized {
         stream,
         slug: "live".parse().unwrap(),
         publish: PublishId::new(),
+        began_unix_ms: None,
     }
 }
 
@@ -116,7 +117,7 @@ async fn a_publisher_may_return_without_video() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_ends_after_the_grace_period_and_is_reported_until_heard() {
+async fn a_stream_ends_after_the_grace_period_and_is_reported_for_a_while() {
     let hub = Hub::new(ByteCount::mib(1));
     let id = StreamId::new();
     drop(hub.publish(&authorized(id)).unwrap());
@@ -126,8 +127,9 @@ async fn a_stream_ends_after_the_grace_period_and_is_reported_until_heard() {
     assert!(hub.by_id(id).is_none());
     let reports = hub.reports();
     assert_eq!(reports[0].state(), PublishState::Ended);
-    assert_eq!(hub.reports().len(), 1, "until it was heard");
-    hub.reported(&reports);
+    tokio::time::advance(Duration::from_secs(30)).await;
+    assert_eq!(hub.reports().len(), 1, "for who was away");
+    tokio::time::advance(Duration::from_secs(31)).await;
     assert!(hub.reports().is_empty());
 }
 
@@ -160,14 +162,29 @@ async fn a_stream_that_is_ended_waits_for_nobody() {
     assert_eq!(reports.len(), 1);
     assert_eq!(reports[0].state(), PublishState::Ended);
     assert_eq!(reports[0].publish_id, first.publish.to_string());
-    hub.reported(&reports);
     // Who was cut off leaves, and another broadcast begins, at once.
     let second = hub.publish(&authorized(id)).unwrap();
     drop(publication);
-    assert_eq!(hub.reports()[0].state(), PublishState::Live);
+    assert_eq!(hub.reports()[1].state(), PublishState::Live);
     drop(second);
     hub.end(id, "again, while it waits for its publisher");
     assert!(hub.by_id(id).is_none());
     hub.end(id, "there is none");
-    assert_eq!(hub.reports().len(), 1);
+    assert_eq!(hub.reports().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_another_ingest_has_is_let_go_once_its_publisher_left() {
+    let hub = Hub::new(ByteCount::mib(1));
+    let id = StreamId::new();
+    let publication = hub.publish(&authorized(id)).unwrap();
+    let mut viewer = hub.by_id(id).unwrap().fanout().subscribe();
+    hub.give_up(id);
+    assert!(hub.by_id(id).is_some(), "its publisher is here");
+    drop(publication);
+    hub.give_up(id);
+    assert!(hub.by_id(id).is_none());
+    drain(&mut viewer);
+    assert_eq!(viewer.next().await, Next::Closed);
+    assert!(hub.reports().is_empty(), "it goes on elsewhere");
 }

@@ -45,6 +45,10 @@ struct State {
     /// The next video sample must be a keyframe.
     needs_keyframe: bool,
     unix_ms_at_zero: i64,
+    /// When the broadcast began elsewhere, Unix time in milliseconds; `None`: it begins here.
+    began_unix_ms: Option<i64>,
+    /// Another ingest holds it now: who reads it here goes there.
+    moved: bool,
 }
 
 /// A live stream.
@@ -92,6 +96,8 @@ impl LiveStream {
                 audio: None,
                 needs_keyframe: true,
                 unix_ms_at_zero: unix_ms(),
+                began_unix_ms: authorized.began_unix_ms,
+                moved: false,
             }),
         }
     }
@@ -115,6 +121,9 @@ impl LiveStream {
         reason: Reason,
     ) -> Result<(), Error> {
         let mut state = self.state.lock();
+        if state.moved {
+            return Err(Error::Busy(self.id));
+        }
         if let Some(publisher) = &state.publisher {
             if publisher.heard.elapsed() < SILENCE {
                 return Err(Error::Busy(self.id));
@@ -164,6 +173,18 @@ impl LiveStream {
     pub(crate) fn has_waited(&self, grace: Duration) -> bool {
         let paused = self.state.lock().paused;
         paused.is_some_and(|since| since.elapsed() >= grace)
+    }
+
+    /// Says that another ingest holds it now; `false` while it has a publisher here.
+    pub(crate) fn give_up(&self) -> bool {
+        let mut state = self.state.lock();
+        state.moved |= state.publisher.is_none();
+        state.moved
+    }
+
+    /// Whether another ingest holds it now.
+    pub(crate) fn has_moved(&self) -> bool {
+        self.state.lock().moved
     }
 
     /// Its id.
@@ -267,10 +288,13 @@ impl LiveStream {
             state.needs_keyframe = false;
         }
         let first = !state.timeline.has_begun();
+        if first && let Some(began) = state.began_unix_ms {
+            state.timeline.begin_at(unix_ms().saturating_sub(began));
+        }
         let placed = state.timeline.place(sample.decode_time.as_millis());
         sample.decode_time = MediaTime::from_millis(placed.stream_ms);
         if first {
-            state.unix_ms_at_zero = unix_ms();
+            state.unix_ms_at_zero = unix_ms().saturating_sub(placed.stream_ms);
         }
         if placed.discontinuity {
             metrics::counter!("streamr_discontinuities_total").increment(1);

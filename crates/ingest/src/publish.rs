@@ -9,7 +9,6 @@ use rtmp::{
     amf0::Value,
     session::{Event, RequestId},
 };
-use runtime::grpc::CALL_TIMEOUT;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::{Code, Status};
 use types::Secret;
@@ -22,6 +21,8 @@ use crate::{
 
 /// A publisher that sends nothing for so long is gone (promise D2).
 const IDLE: Duration = Duration::from_secs(15);
+/// How long one coordinator may take; then the next is asked.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// A wrong key is answered after a time within this, so that guessing is slow and its timing says nothing.
 const WRONG_KEY_DELAY: std::ops::Range<f64> = 0.2..2.0;
 /// Between two looks at a publisher's socket. An encoder writes a tag at a time, and waking up costs more
@@ -77,15 +78,18 @@ async fn authorize<S>(
         peer_address: connection.peer.to_string(),
         instance_id: context.instance.to_string(),
     };
-    let mut coordinator = context.coordinator.clone();
-    let answer = tokio::time::timeout(CALL_TIMEOUT, coordinator.authorize_publish(request))
-        .await
-        .map_err(|_| Status::unavailable("the coordinator did not answer"))??
-        .into_inner();
+    let answer = context
+        .coordinators
+        .ask("authorize_publish", PATIENCE, |mut coordinator| {
+            let request = request.clone();
+            async move { coordinator.authorize_publish(request).await }
+        })
+        .await?;
     Ok(Authorized {
         stream: proto::convert::field(&answer.stream_id, "stream_id")?,
         slug: proto::convert::field(&answer.slug, "slug")?,
         publish: proto::convert::field(&answer.publish_id, "publish_id")?,
+        began_unix_ms: (answer.began_unix_ms > 0).then_some(answer.began_unix_ms),
     })
 }
 

@@ -177,6 +177,7 @@ async fn what_is_published_here_is_not_played_before_it_is_known_who_may() {
         stream: scene.stream,
         slug: "concert".parse().unwrap(),
         publish: PublishId::new(),
+        began_unix_ms: None,
     };
     let _publication = scene.hub.publish(&authorized).unwrap();
     let told = async {

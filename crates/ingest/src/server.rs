@@ -3,14 +3,11 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
-use proto::{
-    Directory, coordinator::coordinator_client::CoordinatorClient, directory::Coordinator,
-    media::media_server::MediaServer,
-};
+use proto::{Coordinators, Directory, media::media_server::MediaServer};
 use runtime::{
     Config, Gate, Health, Shutdown,
     gate::Limits,
-    grpc::RequireToken,
+    grpc::{Channels, RequireToken},
     health::Check,
     http::{Server as HttpServer, accept, listen},
     telemetry::Telemetry,
@@ -26,7 +23,7 @@ use crate::{
     grpc::MediaService,
     hub::Hub,
     relay::PlaySources,
-    report,
+    report::Reporter,
 };
 
 /// Connections of services; they are ours.
@@ -43,7 +40,7 @@ pub struct Server {
     rtmp: TcpListener,
     rtmps: Option<(TcpListener, Arc<ServerConfig>)>,
     internal: HttpServer,
-    coordinator: Coordinator,
+    coordinators: Coordinators,
     hub: Hub,
     connected: Check,
 }
@@ -59,14 +56,14 @@ impl Server {
             None => None,
         };
         let internal = listen("ingest gRPC", "ingest.grpc_bind", settings.grpc_bind)?;
-        let channel =
-            runtime::grpc::channel(&settings.coordinator, settings.service_token.as_ref())?;
+        let token = settings.service_token.as_ref();
+        let coordinators = Coordinators::connect(&settings.coordinators, token)?;
         Ok(Self {
             hub: Hub::new(settings.queue),
             rtmp,
             rtmps,
             internal: HttpServer::new("ingest_grpc", internal, None, INTERNAL),
-            coordinator: CoordinatorClient::new(channel),
+            coordinators,
             connected: health.require("coordinator"),
             settings,
         })
@@ -84,7 +81,7 @@ impl Server {
             rtmp,
             rtmps,
             internal,
-            coordinator,
+            coordinators,
             hub,
             connected,
         } = self;
@@ -96,33 +93,36 @@ impl Server {
         let directory = Directory::default();
         let context = Arc::new(Context {
             hub: hub.clone(),
-            coordinator: coordinator.clone(),
+            coordinators: coordinators.clone(),
             instance,
             sources: PlaySources {
                 hub: hub.clone(),
                 directory: directory.clone(),
-                token: settings.service_token.clone(),
+                channels: Channels::new(settings.service_token.clone()),
                 shutdown: shutdown.clone(),
                 gather: settings.gather,
                 relays: Arc::default(),
+                opened: Arc::default(),
             },
             shutdown: shutdown.clone(),
         });
         shutdown.spawn_until_cancelled(revoke(hub.clone(), directory.clone()));
+        shutdown.spawn_until_cancelled(let_go(hub.clone(), directory.clone(), address.clone()));
         shutdown.spawn_until_cancelled(directory.follow(
-            coordinator.clone(),
+            coordinators.clone(),
             instance,
             move |state| match state {
                 Ok(()) => connected.ok(),
                 Err(why) => connected.fail(why),
             },
         ));
-        shutdown.spawn_until_cancelled(report::run(
-            context.sources.clone(),
-            coordinator.clone(),
+        let reporter = Reporter {
+            sources: context.sources.clone(),
+            coordinators,
             instance,
             address,
-        ));
+        };
+        shutdown.spawn_until_cancelled(reporter.clone().run(shutdown.clone()));
         shutdown.spawn_until_cancelled(sweep(hub.clone(), settings.grace));
         shutdown.spawn(internal.serve(grpc(&hub, &settings), shutdown.clone()));
         let gate = Gate::new("rtmp", settings.limits);
@@ -133,7 +133,7 @@ impl Server {
         run(rtmp, None, gate, context).await;
         // Publishers have left or been cut: the coordinator hears it before this instance goes.
         tokio::time::sleep(Duration::from_millis(100)).await;
-        report::report(&hub, &mut coordinator.clone(), instance).await;
+        reporter.last().await;
     }
 }
 
@@ -167,6 +167,24 @@ async fn revoke(hub: Hub, directory: Directory) {
             Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
             Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
         }
+    }
+}
+
+/// Lets streams go whose publisher returned to another ingest.
+async fn let_go(hub: Hub, directory: Directory, address: String) {
+    let mut changes = directory.changes();
+    loop {
+        changes.borrow_and_update();
+        for id in hub.ids() {
+            let elsewhere = directory.by_id(id).is_some_and(|info| {
+                !info.ingest_address.is_empty() && info.ingest_address != address
+            });
+            if elsewhere {
+                hub.give_up(id);
+            }
+        }
+        // A publisher that was cut off a moment ago is gone a moment later.
+        let _ = tokio::time::timeout(SWEEP, changes.changed()).await;
     }
 }
 

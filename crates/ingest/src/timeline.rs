@@ -18,6 +18,8 @@ pub(crate) struct Timeline {
     offset_ms: Option<i64>,
     /// The latest stream time given out.
     last_ms: Option<i64>,
+    /// Where it begins.
+    first_ms: i64,
 }
 
 /// A publisher's time on the stream's timeline.
@@ -32,6 +34,11 @@ impl Timeline {
     /// Another publisher begins: its times mean nothing yet.
     pub(crate) fn restart(&mut self) {
         self.offset_ms = None;
+    }
+
+    /// It begins at `first_ms`: what came before it was elsewhere.
+    pub(crate) fn begin_at(&mut self, first_ms: i64) {
+        self.first_ms = first_ms.max(0);
     }
 
     /// The latest stream time given out; zero before the first.
@@ -55,7 +62,7 @@ impl Timeline {
         });
         let (stream_ms, discontinuity) = match (continued, self.last_ms) {
             (Some(stream_ms), _) => (stream_ms, false),
-            (None, None) => (0, false),
+            (None, None) => (self.first_ms, false),
             (None, Some(last)) => (last.saturating_add(STEP_MS), true),
         };
         if continued.is_none() {
@@ -90,6 +97,14 @@ mod tests {
             placed(21, false),
             "audio between the pictures"
         );
+    }
+
+    #[test]
+    fn a_stream_that_began_elsewhere_goes_on_in_its_time() {
+        let mut timeline = Timeline::default();
+        timeline.begin_at(60_000);
+        assert_eq!(timeline.place(7), placed(60_000, false));
+        assert_eq!(timeline.place(40), placed(60_033, false));
     }
 
     #[test]

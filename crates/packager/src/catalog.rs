@@ -1,16 +1,21 @@
 //! What viewers can ask an edge for: every live stream, wherever it is packaged, as far as the
 //! coordinator says they may.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use auth::KeySet;
 use delivery::{Catalog, Stream, Thumbnail};
-use proto::Directory;
-use tokio::sync::watch;
-use types::{Flag, SessionId, Slug, StreamId};
+use proto::{Coordinators, Directory, coordinator::FindSessionRequest};
+use tokio::sync::{Semaphore, watch};
+use types::{Flag, InstanceId, SessionId, Slug, StreamId};
 
 use crate::{edge::Edge, registry::Registry, thumbnails::Thumbnails};
+
+/// Sessions that coordinators are asked for at once: whoever makes ids up must not make them work.
+pub(crate) const FINDING: usize = 32;
+/// How long a coordinator may take to find one.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The edge's catalog.
 pub(crate) struct LiveStreams {
@@ -18,6 +23,9 @@ pub(crate) struct LiveStreams {
     pub(crate) directory: Directory,
     pub(crate) edge: Edge,
     pub(crate) thumbnails: Thumbnails,
+    pub(crate) instance: InstanceId,
+    pub(crate) coordinators: Coordinators,
+    pub(crate) finding: Semaphore,
 }
 
 #[async_trait]
@@ -43,6 +51,33 @@ impl Catalog for LiveStreams {
 
     fn is_revoked(&self, session: SessionId) -> bool {
         self.directory.is_revoked(session)
+    }
+
+    fn other_edges(&self) -> Vec<String> {
+        let edges = self.directory.edges();
+        let others = edges.iter().filter(|(id, _)| *id != self.instance);
+        others.map(|(_, url)| url.clone()).collect()
+    }
+
+    async fn was_opened_elsewhere(&self, stream: &Arc<Stream>, session: SessionId) -> bool {
+        let Ok(_turn) = self.finding.try_acquire() else {
+            metrics::counter!("streamr_session_lookups_total", "outcome" => "busy").increment(1);
+            return false;
+        };
+        let request = FindSessionRequest {
+            stream_id: stream.id().to_string(),
+            session_id: session.to_string(),
+        };
+        let found = self
+            .coordinators
+            .ask("find_session", PATIENCE, |mut coordinator| {
+                let request = request.clone();
+                async move { coordinator.find_session(request).await }
+            });
+        let found = found.await.is_ok();
+        let outcome = if found { "found" } else { "unknown" };
+        metrics::counter!("streamr_session_lookups_total", "outcome" => outcome).increment(1);
+        found
     }
 
     async fn thumbnail(&self, stream: &Arc<Stream>) -> Option<Thumbnail> {

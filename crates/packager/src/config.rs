@@ -21,8 +21,10 @@ pub struct Settings {
     pub edge: Option<SocketAddr>,
     /// Where edges find this origin; default: from the gRPC listener.
     pub address: Option<String>,
-    /// Where the coordinator is.
-    pub coordinator: String,
+    /// Edge: where the world finds this one, beside the name that all share.
+    pub public_url: Option<String>,
+    /// Where the coordinators are.
+    pub coordinators: Vec<String>,
     /// For internal gRPC.
     pub service_token: Option<Secret<String>>,
     /// Bounds on viewers' connections.
@@ -53,7 +55,11 @@ impl Settings {
                 .then_some(packager.grpc_bind),
             edge: packager.roles.has(Role::Edge).then_some(packager.bind),
             address: packager.address.clone(),
-            coordinator: config.coordinator.address.clone(),
+            public_url: packager
+                .public_url
+                .as_deref()
+                .map(|url| url.trim_end_matches('/').to_owned()),
+            coordinators: config.coordinator.address.0.clone(),
             service_token: config.service_token.clone(),
             limits: Limits {
                 total: packager.max_connections,

@@ -11,6 +11,7 @@ mod config;
 mod edge;
 mod error;
 mod grpc;
+mod heart;
 mod origin;
 mod registry;
 mod server;

@@ -4,12 +4,20 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use delivery::Stream;
 use parking_lot::Mutex;
-use proto::{Directory, coordinator::StreamViewers};
+use proto::{
+    Directory,
+    coordinator::{OpenedSession, StreamViewers},
+};
 use tokio::time::Instant;
 use types::{Slug, StreamId};
 
 /// How long an ended stream stays, so that its players read the end.
 const LINGER: Duration = Duration::from_secs(30);
+
+/// How long a session is told of after it was opened.
+const TOLD: Duration = Duration::from_secs(10);
+/// Sessions told of at once.
+const MAX_TOLD: usize = 10_000;
 
 #[derive(Debug)]
 struct Entry {
@@ -119,8 +127,26 @@ impl Registry {
             .map(|stream| StreamViewers {
                 stream_id: stream.id().to_string(),
                 viewers: stream.viewers(),
+                sessions: stream.sessions_opened(),
             })
             .collect()
+    }
+
+    /// Sessions opened on restricted streams a moment ago: told for a while, so that each coordinator hears
+    /// of them.
+    pub(crate) fn opened_lately(&self) -> Vec<OpenedSession> {
+        let streams = self.streams();
+        let opened = streams.iter().flat_map(|stream| {
+            let id = stream.id().to_string();
+            stream
+                .admitted_within(TOLD)
+                .into_iter()
+                .map(move |session| OpenedSession {
+                    stream_id: id.clone(),
+                    session_id: session.to_string(),
+                })
+        });
+        opened.take(MAX_TOLD).collect()
     }
 
     /// Forgets streams that ended a while ago, or that nobody feeds or watches.

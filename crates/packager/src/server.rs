@@ -4,28 +4,25 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
 use delivery::DigestKey;
-use proto::{
-    Directory,
-    coordinator::{HeartbeatRequest, ServiceKind, coordinator_client::CoordinatorClient},
-    directory::Coordinator,
-    packager::origin_server::OriginServer,
-};
+use proto::{Coordinators, Directory, packager::origin_server::OriginServer};
 use runtime::{
     Config, Health, Shutdown,
     gate::Limits,
-    grpc::{CALL_TIMEOUT, Channels, RequireToken},
+    grpc::{Channels, RequireToken},
     health::Check,
     http::{Server as HttpServer, listen},
     telemetry::Telemetry,
 };
+use tokio::sync::Semaphore;
 use tonic::service::interceptor::InterceptedService;
 use types::InstanceId;
 
 use crate::{
     Error, Settings,
-    catalog::{LiveStreams, keep_rights},
+    catalog::{FINDING, LiveStreams, keep_rights},
     edge::Edge,
     grpc::OriginService,
+    heart::Heart,
     origin::{Lessee, Origin, Shared},
     registry::Registry,
     thumbnails::Thumbnails,
@@ -36,8 +33,6 @@ const INTERNAL: Limits = Limits {
     total: 1024,
     per_address: 1024,
 };
-/// How often the coordinator hears of this instance and its viewers.
-const HEARTBEAT: Duration = Duration::from_secs(1);
 /// How often streams are looked at that may be forgotten.
 const SWEEP: Duration = Duration::from_secs(5);
 
@@ -46,7 +41,7 @@ pub struct Server {
     settings: Settings,
     public: Option<HttpServer>,
     internal: Option<HttpServer>,
-    coordinator: Coordinator,
+    coordinators: Coordinators,
     connected: Check,
 }
 
@@ -72,12 +67,12 @@ impl Server {
             }
             None => None,
         };
-        let channel =
-            runtime::grpc::channel(&settings.coordinator, settings.service_token.as_ref())?;
+        let token = settings.service_token.as_ref();
+        let coordinators = Coordinators::connect(&settings.coordinators, token)?;
         Ok(Self {
             public,
             internal,
-            coordinator: CoordinatorClient::new(channel),
+            coordinators,
             connected: health.require("coordinator"),
             settings,
         })
@@ -94,7 +89,7 @@ impl Server {
             settings,
             public,
             internal,
-            coordinator,
+            coordinators,
             connected,
         } = self;
         let instance = InstanceId::new();
@@ -105,7 +100,7 @@ impl Server {
                 .map_or_else(String::new, |bind| format!("http://{bind}"))
         });
         shutdown.spawn_until_cancelled(directory.clone().follow(
-            coordinator.clone(),
+            coordinators.clone(),
             instance,
             move |state| match state {
                 Ok(()) => connected.ok(),
@@ -122,7 +117,7 @@ impl Server {
         if let Some(internal) = internal {
             let origin = Origin::new(Shared {
                 lessee: Lessee {
-                    coordinator: coordinator.clone(),
+                    coordinators: coordinators.clone(),
                     instance,
                     address: address.clone(),
                     digest_key: Arc::new(DigestKey::generate()),
@@ -136,13 +131,10 @@ impl Server {
             shutdown.spawn_until_cancelled(origin.run());
             shutdown.spawn(internal.serve(grpc(&registry, &settings), shutdown.clone()));
         }
-        shutdown.spawn_until_cancelled(heartbeats(
-            coordinator,
-            instance,
-            &settings,
-            address,
-            registry.clone(),
-        ));
+        let heart = Heart::new(instance, &settings, address, registry.clone());
+        for coordinator in coordinators.each() {
+            shutdown.spawn_until_cancelled(heart.clone().beat(coordinator));
+        }
         shutdown.spawn_until_cancelled(sweep(registry.clone()));
         match public {
             Some(public) => {
@@ -150,6 +142,9 @@ impl Server {
                 let catalog = Arc::new(LiveStreams {
                     registry,
                     directory,
+                    instance,
+                    coordinators,
+                    finding: Semaphore::new(FINDING),
                     edge,
                     thumbnails: Thumbnails::new(settings.thumbnails, shutdown.clone()),
                 });
@@ -178,35 +173,6 @@ async fn sweep(registry: Registry) {
     loop {
         tokio::time::sleep(SWEEP).await;
         registry.sweep();
-    }
-}
-
-/// Tells the coordinator of this instance and its viewers, forever.
-fn heartbeats(
-    mut coordinator: Coordinator,
-    instance: InstanceId,
-    settings: &Settings,
-    address: String,
-    registry: Registry,
-) -> impl Future<Output = ()> + use<> {
-    let mut kinds: Vec<i32> = Vec::new();
-    kinds.extend(settings.origin.map(|_| i32::from(ServiceKind::Origin)));
-    kinds.extend(settings.edge.map(|_| i32::from(ServiceKind::Edge)));
-    async move {
-        loop {
-            let heartbeat = HeartbeatRequest {
-                instance_id: instance.to_string(),
-                kinds: kinds.clone(),
-                address: address.clone(),
-                viewers: registry.viewers(),
-            };
-            let beat = tokio::time::timeout(CALL_TIMEOUT, coordinator.heartbeat(heartbeat)).await;
-            if !matches!(beat, Ok(Ok(_))) {
-                metrics::counter!("streamr_coordinator_failures_total", "call" => "heartbeat")
-                    .increment(1);
-            }
-            tokio::time::sleep(HEARTBEAT).await;
-        }
     }
 }
 

@@ -10,19 +10,11 @@ use std::sync::Arc;
 
 use auth::KeySet;
 use parking_lot::RwLock;
-use runtime::grpc::ServiceChannel;
 use tokio::sync::{broadcast, watch};
 use types::{Epoch, Flag, InstanceId, PublishId, SessionId, Slug, StreamId};
 
-use crate::{
-    ConvertError,
-    convert::field,
-    coordinator::{StreamInfo as WireInfo, coordinator_client::CoordinatorClient},
-};
+use crate::{ConvertError, convert::field, coordinator::StreamInfo as WireInfo};
 use state::State;
-
-/// The channel to the coordinator.
-pub type Coordinator = CoordinatorClient<ServiceChannel>;
 
 /// Revocations that a listener may lag behind.
 const REVOCATIONS: usize = 64;
@@ -142,6 +134,11 @@ impl Directory {
     /// session was revoked, a flag was switched. Ends with the stream. `None`: it isn't live.
     pub fn access(&self, id: StreamId) -> Option<watch::Receiver<u64>> {
         self.state.read().access(id)
+    }
+
+    /// The edges that have a name of their own: which instance, and where the world finds it.
+    pub fn edges(&self) -> Arc<[(InstanceId, String)]> {
+        Arc::clone(&self.state.read().edges)
     }
 
     /// Changes whenever anything does.

@@ -5,6 +5,7 @@
 
 pub mod code;
 pub mod convert;
+pub mod coordinators;
 pub mod directory;
 
 macro_rules! generated {
@@ -32,6 +33,7 @@ generated!(
 
 pub use code::ErrorCode;
 pub use convert::ConvertError;
+pub use coordinators::Coordinators;
 pub use directory::Directory;
 
 /// The largest gRPC message: a message holds at least one sample, of up to 8 MiB, and its framing.

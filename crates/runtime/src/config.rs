@@ -15,4 +15,4 @@ pub use section::{
     Mail, Packager, Playback, Role, Roles,
 };
 pub use tls::{Acme, Challenge, Domains, TlsSection};
-pub use value::{Seconds, Size};
+pub use value::{Addresses, Seconds, Size};

@@ -257,6 +257,23 @@ impl Shares {
             .collect())
     }
 
+    /// The sessions that were revoked within `age`, of any stream.
+    pub async fn revoked_within(
+        &self,
+        age: std::time::Duration,
+    ) -> Result<Vec<(StreamId, SessionId)>, StorageError> {
+        let rows = playback_session::Entity::find()
+            .filter(playback_session::Column::RevokedAt.gt(now() - age))
+            .limit(MAX_SESSIONS)
+            .all(self.database.connection())
+            .await?;
+        let ids = rows.into_iter().map(|row| {
+            let stream = StreamId::from_uuid(row.stream_id);
+            (stream, SessionId::from_uuid(row.id))
+        });
+        Ok(ids.collect())
+    }
+
     /// Revokes a session. `false`: the stream has no such session.
     pub async fn revoke_session(
         &self,

@@ -20,7 +20,7 @@ use crate::{
 const MAX_OWNED: u64 = 100;
 
 /// A stream key as kept: SHA-256 with the server's pepper, never the key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyHash(pub [u8; 32]);
 
 /// A stream.

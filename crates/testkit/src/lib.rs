@@ -6,6 +6,7 @@
 //! ports and URLs. For tests only.
 
 mod account;
+mod balancer;
 mod browser;
 pub mod certificate;
 pub mod engines;
@@ -36,7 +37,7 @@ pub use ports::free_address;
 pub use process::{Limits, Process};
 pub use publication::{Chunking, End, Publication, Source};
 pub use rtmp_wire::{Opening, RtmpPlayer, Wire, handshake, open_publisher};
-pub use sandbox::{Builder, Layout, OWNER, Sandbox, Stream, StreamView, binary};
+pub use sandbox::{Builder, Engines, Layout, OWNER, Sandbox, Stream, StreamView, binary};
 pub use script::script;
 pub use turn::Turn;
 pub use vlc::Vlc;

@@ -1,6 +1,8 @@
 //! A whole Streamr on free ports: one process, or one per service.
 
 mod addresses;
+mod engines;
+mod members;
 
 use std::{
     collections::BTreeMap,
@@ -19,11 +21,13 @@ use tokio::sync::Mutex;
 
 use crate::{
     Account,
+    balancer::Balancer,
     certificate::Certificate,
     eventually, http,
-    ports::free_address,
     process::{Limits, Process, tail},
 };
+pub use engines::Engines;
+use members::{Listens, Member};
 
 /// A server that is not ready by then won't be. Test machines are slow and shared.
 const READY_WITHIN: Duration = Duration::from_mins(1);
@@ -39,6 +43,8 @@ pub enum Layout {
     Distributed,
     /// `coordinator`, `ingest`, `origin-1`, `origin-2` and `edge`.
     TwoOrigins,
+    /// Two of each, on PostgreSQL, Redis and RabbitMQ, behind balancers.
+    Cluster,
 }
 
 /// The owner's e-mail address and password.
@@ -75,9 +81,17 @@ pub struct Builder {
     limits: Limits,
     tls: bool,
     pages: Option<SocketAddr>,
+    own_engines: bool,
 }
 
 impl Builder {
+    /// Gives a cluster engines of its own, to be killed and stopped.
+    #[must_use]
+    pub fn own_engines(mut self) -> Self {
+        self.own_engines = true;
+        self
+    }
+
     /// Sets a configuration key, written as in the environment without its prefix: `INGEST__GRACE`.
     #[must_use]
     pub fn set(mut self, key: &str, value: &str) -> Self {
@@ -116,7 +130,7 @@ impl Builder {
 
     /// Starts everything and waits until all of it is ready.
     pub async fn start(self) -> Result<Sandbox> {
-        let sandbox = Sandbox::new(self)?;
+        let sandbox = Sandbox::new(self).await?;
         for name in sandbox.names() {
             sandbox.launch(name).await?;
         }
@@ -127,47 +141,46 @@ impl Builder {
     }
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Packager {
-    bind: SocketAddr,
-    grpc: SocketAddr,
-    ops: SocketAddr,
-}
-
 /// Running processes and where they listen. All die when it is dropped.
 #[derive(Debug)]
 pub struct Sandbox {
     layout: Layout,
     /// Before the folder: processes end before what they write to is removed.
     processes: Mutex<BTreeMap<&'static str, Process>>,
+    /// After the processes that use them.
+    engines: Option<Engines>,
+    _balancers: Vec<Balancer>,
     folder: TempDir,
     environment: BTreeMap<String, String>,
+    /// What the test sets, and leaves at its default.
+    own: (BTreeMap<String, String>, Vec<String>),
     limits: Limits,
     client: Client,
     certificate: Option<Certificate>,
-    coordinator: SocketAddr,
-    coordinator_ops: SocketAddr,
-    ingest: SocketAddr,
-    ingest_tls: SocketAddr,
-    ingest_ops: SocketAddr,
-    packagers: Vec<Packager>,
-    internal: Vec<SocketAddr>,
+    members: Vec<Member>,
+    names: Vec<&'static str>,
+    listens: Listens,
 }
 
 impl Sandbox {
     /// All services in one process.
     pub fn embedded() -> Builder {
-        Self::builder(Layout::Embedded)
+        Self::builder(in_cluster(Layout::Embedded))
     }
 
     /// Each service a process, with a service token.
     pub fn distributed() -> Builder {
-        Self::builder(Layout::Distributed)
+        Self::builder(in_cluster(Layout::Distributed))
     }
 
     /// Distributed, with two origins behind an edge.
     pub fn two_origins() -> Builder {
-        Self::builder(Layout::TwoOrigins)
+        Self::builder(in_cluster(Layout::TwoOrigins))
+    }
+
+    /// Two of each service on PostgreSQL, Redis and RabbitMQ, behind balancers.
+    pub fn cluster() -> Builder {
+        Self::builder(Layout::Cluster)
     }
 
     /// Any layout.
@@ -179,39 +192,20 @@ impl Sandbox {
             limits: Limits::default(),
             tls: false,
             pages: None,
+            own_engines: false,
         }
     }
 
-    fn new(builder: Builder) -> Result<Self> {
+    async fn new(builder: Builder) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("streamr-").tempdir()?;
-        let packagers: Vec<Packager> = (0..3)
-            .map(|_| Packager {
-                bind: free_address(),
-                grpc: free_address(),
-                ops: free_address(),
-            })
-            .collect();
-        let coordinator = builder.pages.unwrap_or_else(free_address);
-        let (grpc, coordinator_ops) = (free_address(), free_address());
-        let (ingest, ingest_tls) = (free_address(), free_address());
-        let (ingest_grpc, ingest_ops) = (free_address(), free_address());
+        let layout = builder.layout;
+        let (listens, members) = members::of(layout, builder.pages);
         let mut environment = BTreeMap::new();
         let mut set =
             |key: &str, value: String| environment.insert(format!("STREAMR__{key}"), value);
         set("DATA_DIR", folder.path().join("data").display().to_string());
         set("LOG__LEVEL", "info".to_owned());
         set("LOG__FORMAT", "text".to_owned());
-        set("COORDINATOR__BIND", coordinator.to_string());
-        set("COORDINATOR__GRPC_BIND", grpc.to_string());
-        set("COORDINATOR__ADDRESS", format!("http://{grpc}"));
-        set("COORDINATOR__OPS_BIND", coordinator_ops.to_string());
-        set("INGEST__BIND", ingest.to_string());
-        set("INGEST__TLS_BIND", ingest_tls.to_string());
-        set("INGEST__GRPC_BIND", ingest_grpc.to_string());
-        set("INGEST__OPS_BIND", ingest_ops.to_string());
-        set("PACKAGER__BIND", packagers[0].bind.to_string());
-        set("PACKAGER__GRPC_BIND", packagers[0].grpc.to_string());
-        set("PACKAGER__OPS_BIND", packagers[0].ops.to_string());
         let first = Self::first_stream();
         set("BOOTSTRAP__STREAM", first.slug);
         set("BOOTSTRAP__STREAM_KEY", first.key);
@@ -224,11 +218,21 @@ impl Sandbox {
                 "1000000".to_owned(),
             );
         }
-        if builder.layout != Layout::Embedded {
+        if layout != Layout::Embedded {
             set(
                 "SERVICE_TOKEN",
                 "a-token-shared-by-the-services-of-a-test".to_owned(),
             );
+        }
+        for (key, value) in members::common(layout, &listens) {
+            set(key, value);
+        }
+        let engines = match layout {
+            Layout::Cluster => Some(Engines::get(builder.own_engines).await?),
+            _ => None,
+        };
+        for (key, value) in engines.iter().flat_map(Engines::settings) {
+            set(key, value);
         }
         let certificate = builder
             .tls
@@ -241,93 +245,78 @@ impl Sandbox {
             );
             set("TLS__KEY", certificate.key.display().to_string());
         }
-        environment.extend(builder.environment);
-        for key in &builder.unset {
-            environment.remove(key);
-        }
-        let mut internal = vec![grpc, ingest_grpc, packagers[0].grpc];
-        if builder.layout != Layout::Embedded {
-            internal.extend([coordinator_ops, ingest_ops, packagers[0].ops]);
-        }
         Ok(Self {
-            layout: builder.layout,
+            layout,
             processes: Mutex::default(),
+            engines,
+            _balancers: members::balancers(layout, &listens, &members).await?,
             folder,
             environment,
+            own: (builder.environment, builder.unset),
             limits: builder.limits,
             client: http::unpooled_client()?,
             certificate,
-            coordinator,
-            coordinator_ops,
-            ingest,
-            ingest_tls,
-            ingest_ops,
-            packagers,
-            internal,
+            names: members.iter().map(|member| member.name).collect(),
+            members,
+            listens,
         })
     }
 
     /// Its processes' names.
-    pub fn names(&self) -> &'static [&'static str] {
-        match self.layout {
-            Layout::Embedded => &["streamr"],
-            Layout::Distributed => &["coordinator", "ingest", "packager"],
-            Layout::TwoOrigins => &["coordinator", "ingest", "origin-1", "origin-2", "edge"],
-        }
+    pub fn names(&self) -> &[&'static str] {
+        &self.names
     }
 
-    /// Starts the process `name`, which does not run.
-    pub async fn launch(&self, name: &'static str) -> Result<()> {
-        let mut environment = self.environment.clone();
-        let program = match name {
-            "origin-1" => self.packager(&mut environment, "origin", 1),
-            "origin-2" => self.packager(&mut environment, "origin", 2),
-            "edge" => self.packager(&mut environment, "edge", 0),
-            "streamr" => "streamr",
-            "coordinator" => "streamr-coordinator",
-            "ingest" => "streamr-ingest",
-            "packager" => "streamr-packager",
-            other => bail!("no process is called {other}"),
-        };
-        let program = binary(program)?;
-        let process = Process::start(
-            name,
-            &program,
-            self.folder.path(),
-            &environment,
-            self.limits,
-        )?;
-        self.processes.lock().await.insert(name, process);
+    /// The engines of a cluster.
+    pub fn engines(&self) -> Result<&Engines> {
+        self.engines
+            .as_ref()
+            .context("a sandbox on embedded defaults")
+    }
+
+    /// The processes that a name means: itself, or all of a kind.
+    fn meant(&self, name: &str) -> Result<Vec<&Member>> {
+        let found: Vec<_> = self
+            .members
+            .iter()
+            .filter(|member| member.is(name))
+            .collect();
+        ensure!(!found.is_empty(), "no process is called {name}");
+        Ok(found)
+    }
+
+    /// Starts the process `name`, which does not run; or all of that kind.
+    pub async fn launch(&self, name: &str) -> Result<()> {
+        for member in self.meant(name)? {
+            let environment = self.environment_of(member);
+            let process = Process::start(
+                member.name,
+                &binary(member.program)?,
+                self.folder.path(),
+                &environment,
+                self.limits,
+            )?;
+            self.processes.lock().await.insert(member.name, process);
+        }
         Ok(())
     }
 
-    fn packager(
-        &self,
-        environment: &mut BTreeMap<String, String>,
-        role: &str,
-        index: usize,
-    ) -> &'static str {
-        let at = self.packagers[index];
-        for (key, value) in [
-            ("ROLES", role.to_owned()),
-            ("BIND", at.bind.to_string()),
-            ("GRPC_BIND", at.grpc.to_string()),
-            ("OPS_BIND", at.ops.to_string()),
-        ] {
-            environment.insert(format!("STREAMR__PACKAGER__{key}"), value);
+    /// Waits until the process `name` says that it is ready; or all of that kind.
+    pub async fn ready(&self, name: &str) -> Result<()> {
+        for member in self.meant(name)? {
+            self.one_ready(member).await?;
         }
-        "streamr-packager"
+        Ok(())
     }
 
-    /// Waits until the process `name` says that it is ready.
-    pub async fn ready(&self, name: &'static str) -> Result<()> {
-        let url = format!("{}/health/ready", self.health(name));
+    async fn one_ready(&self, member: &Member) -> Result<()> {
+        let name = member.name;
         let https = self.certificate.is_some() && self.layout == Layout::Embedded;
-        let waits_for_certificate = self.environment.contains_key("STREAMR__TLS__ACME__DOMAINS");
+        let waits_for_certificate = self.own.0.contains_key("STREAMR__TLS__ACME__DOMAINS");
         let url = if waits_for_certificate && self.layout == Layout::Embedded {
-            format!("http://{}/health/ready", self.coordinator_ops)
+            format!("http://{}/health/ready", self.listens.coordinator_ops)
         } else {
-            url
+            format!("http://{}/health/ready", member.health)
         };
         let what = format!("{name} is ready");
         let waiting = eventually(READY_WITHIN, &what, || async {
@@ -358,22 +347,18 @@ impl Sandbox {
 
     async fn ready_by_tls(&self) -> Result<bool> {
         let certificate = self.certificate()?;
-        let stream = certificate.connect(self.coordinator, &["http/1.1"]).await?;
+        let stream = certificate
+            .connect(self.listens.pages, &["http/1.1"])
+            .await?;
         let head = b"GET /health/ready HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
         let heard = http::say_on(stream, head, Duration::from_secs(2)).await?;
         Ok(heard.starts_with(b"HTTP/1.1 200"))
     }
 
-    /// Where a process's health and metrics are.
+    /// Where a process's health and metrics are; of the first of a kind.
     pub fn health(&self, name: &str) -> String {
-        let address = match name {
-            "coordinator" => self.coordinator_ops,
-            "ingest" => self.ingest_ops,
-            "packager" | "edge" => self.packagers[0].ops,
-            "origin-1" => self.packagers[1].ops,
-            "origin-2" => self.packagers[2].ops,
-            _ => self.coordinator,
-        };
+        let member = self.members.iter().find(|member| member.is(name));
+        let address = member.map_or(self.listens.coordinator_ops, |member| member.health);
         format!("http://{address}")
     }
 
@@ -382,25 +367,33 @@ impl Sandbox {
         self.folder.path().join("data")
     }
 
-    /// Kills a process (SIGKILL).
+    /// Kills a process (SIGKILL), or all of that kind.
     pub async fn kill(&self, name: &str) -> Result<()> {
-        self.with(name, Process::kill).await
+        for member in self.meant(name)? {
+            self.with(member.name, Process::kill).await?;
+        }
+        Ok(())
     }
 
-    /// Sends a signal to a process, such as `STOP`, `CONT` or `TERM`.
+    /// Sends a signal to a process, such as `STOP`, `CONT` or `TERM`; or to all of that kind.
     pub async fn signal(&self, name: &str, signal: &str) -> Result<()> {
-        self.with(name, |process| process.signal(signal)).await
+        for member in self.meant(name)? {
+            self.with(member.name, |process| process.signal(signal))
+                .await?;
+        }
+        Ok(())
     }
 
-    /// Does something with a process.
+    /// Does something with a process; with the first of a kind.
     pub async fn with<T>(
         &self,
         name: &str,
         action: impl FnOnce(&mut Process) -> Result<T>,
     ) -> Result<T> {
+        let first = self.meant(name)?.first().map(|member| member.name);
         let mut processes = self.processes.lock().await;
-        let process = processes
-            .get_mut(name)
+        let process = first
+            .and_then(|first| processes.get_mut(first))
             .with_context(|| format!("no process {name}"))?;
         action(process)
     }
@@ -426,9 +419,13 @@ impl Sandbox {
         }
     }
 
-    /// Everything a process wrote.
+    /// Everything a process wrote, or all of that kind.
     pub async fn log(&self, name: &str) -> Result<String> {
-        self.with(name, |process| Ok(process.log())).await
+        let mut text = String::new();
+        for member in self.meant(name)? {
+            text += &self.with(member.name, |process| Ok(process.log())).await?;
+        }
+        Ok(text)
     }
 
     /// The stream that is there from the start.
@@ -473,7 +470,7 @@ impl Sandbox {
 
     /// The metrics of the coordinator, or of everything where it is one process.
     pub async fn metrics(&self) -> Result<String> {
-        let url = format!("http://{}/metrics", self.coordinator_ops);
+        let url = format!("http://{}/metrics", self.listens.coordinator_ops);
         Ok(http::fetch(&self.client, &url).await?.text())
     }
 
@@ -496,11 +493,35 @@ impl Sandbox {
         command
             .args(arguments)
             .env_clear()
-            .envs(&self.environment)
+            .envs(self.environment_of_first())
             .env("STREAMR__LOG__LEVEL", "warn")
             .current_dir(self.folder.path())
             .kill_on_drop(true);
         Ok(crate::within(Duration::from_mins(1), "streamr", command.output()).await??)
+    }
+
+    /// What the test says itself stands above everything.
+    fn told(&self, environment: &mut BTreeMap<String, String>) {
+        let (set, unset) = &self.own;
+        environment.extend(set.clone());
+        for key in unset {
+            environment.remove(key);
+        }
+    }
+
+    /// What a process is told: what all are, what is its own, what the test says.
+    fn environment_of(&self, member: &Member) -> BTreeMap<String, String> {
+        let mut environment = self.environment.clone();
+        for (key, value) in &member.settings {
+            environment.insert(format!("STREAMR__{key}"), value.clone());
+        }
+        self.told(&mut environment);
+        environment
+    }
+
+    fn environment_of_first(&self) -> BTreeMap<String, String> {
+        let first = self.members.first();
+        first.map_or_else(BTreeMap::new, |member| self.environment_of(member))
     }
 
     /// A stream as the API shows it now.
@@ -527,6 +548,14 @@ impl Sandbox {
             },
         )
         .await
+    }
+}
+
+/// With `STREAMR_TEST_LAYOUT=cluster` every sandbox is a cluster.
+fn in_cluster(layout: Layout) -> Layout {
+    match env::var("STREAMR_TEST_LAYOUT").as_deref() {
+        Ok("cluster") => Layout::Cluster,
+        _ => layout,
     }
 }
 

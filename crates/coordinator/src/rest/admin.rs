@@ -4,6 +4,7 @@ use axum::{
     Json as Answer,
     extract::{Path, State},
 };
+use proto::coordinator::ServiceKind;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use types::{Flag, Registration};
@@ -35,29 +36,24 @@ pub(crate) struct ServiceView {
 #[utoipa::path(get, path = "/api/v1/admin/services", tag = "admin", security(("bearer" = [])),
     responses((status = 200, body = List<ServiceView>), (status = "4XX", body = Problem)))]
 pub(crate) async fn services(State(api): Shared, _admin: Admin) -> Answer<List<ServiceView>> {
-    use proto::coordinator::ServiceKind;
-    let own = ServiceView {
-        instance: api.settings.instance.to_string(),
-        kinds: vec!["coordinator"],
-        address: format!("http://{}", api.settings.grpc_bind),
-        viewers: 0,
-    };
-    let instances = api.registry.instances().await;
-    let others = instances.iter().map(|known| ServiceView {
-        kinds: known
-            .kinds()
-            .map(|kind| match kind {
-                ServiceKind::Ingest => "ingest",
-                ServiceKind::Origin => "origin",
-                ServiceKind::Edge => "edge",
-                ServiceKind::Unspecified => "unknown",
-            })
-            .collect(),
-        viewers: known.viewers.iter().map(|count| count.viewers).sum(),
+    let present = api.registry.instances();
+    let services = present.iter().map(|known| ServiceView {
         instance: known.instance_id.clone(),
+        kinds: known.kinds().map(kind_name).collect(),
         address: known.address.clone(),
+        viewers: known.viewers.iter().map(|count| count.viewers).sum(),
     });
-    Answer(List::whole(std::iter::once(own).chain(others).collect()))
+    Answer(List::whole(services.collect()))
+}
+
+fn kind_name(kind: ServiceKind) -> &'static str {
+    match kind {
+        ServiceKind::Coordinator => "coordinator",
+        ServiceKind::Ingest => "ingest",
+        ServiceKind::Origin => "origin",
+        ServiceKind::Edge => "edge",
+        ServiceKind::Unspecified => "unknown",
+    }
 }
 
 /// What an admin sets.

@@ -69,7 +69,7 @@ pub(crate) async fn listen(
     let share = share_of(&headers).map(str::to_owned);
     let (stream, right) = api.find(&name, caller.as_deref(), share.as_deref()).await?;
     let owner = api.owner_name(&stream).await?;
-    let feed = api.feeds.of(stream).await;
+    let feed = api.feeds.of(stream);
     let snapshots = WatchStream::new(feed.listen());
     let listener = Listener {
         links: Links::of(&headers, &api.settings),

@@ -7,6 +7,7 @@ use axum::{
     extract::{Path, State},
     http::{HeaderMap, StatusCode},
 };
+use proto::coordinator::Edge;
 use serde::{Deserialize, Serialize};
 use storage::{PlaybackSession, ShareLink};
 use time::OffsetDateTime;
@@ -48,6 +49,17 @@ pub(crate) struct OpenedSession {
     flv: String,
     /// RTMP.
     rtmp: String,
+    /// Where its bytes come from: edges that each have a name of their own, any of which plays it.
+    sources: Vec<Source>,
+}
+
+/// Who serves a session.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Source {
+    /// `edge`.
+    kind: &'static str,
+    /// What its playback addresses begin with.
+    url: String,
 }
 
 /// Ask to watch: a token, and where it plays. A private stream asks for its owner's log-in or a share link.
@@ -77,6 +89,10 @@ pub(crate) async fn open(
     let token = token.expose().clone();
     let [playlist, friends_playlist, flv, rtmp] =
         Playback::of(&stream.slug, &links, Some(&token)).into_parts();
+    let mut sources: Vec<Source> = api.registry.edges().into_iter().map(Source::of).collect();
+    if sources.is_empty() {
+        sources.push(Source::at(links.playback().to_owned()));
+    }
     let answer = OpenedSession {
         session,
         token,
@@ -85,8 +101,19 @@ pub(crate) async fn open(
         friends_playlist,
         flv,
         rtmp,
+        sources,
     };
     Ok((StatusCode::CREATED, Answer(answer)))
+}
+
+impl Source {
+    fn at(url: String) -> Self {
+        Self { kind: "edge", url }
+    }
+
+    fn of(edge: Edge) -> Self {
+        Self::at(edge.playback_url)
+    }
 }
 
 /// The share link that a session was opened with.

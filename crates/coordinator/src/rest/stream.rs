@@ -225,10 +225,10 @@ pub(crate) struct Seen<'a> {
 
 impl Api {
     /// The stream as it is now.
-    pub(crate) async fn snapshot(&self, stream: Stream) -> Snapshot {
+    pub(crate) fn snapshot(&self, stream: Stream) -> Snapshot {
         Snapshot {
             live: self.live.get(stream.id),
-            viewers: self.registry.viewers(stream.id).await,
+            viewers: self.registry.viewers(stream.id),
             sample: None,
             stream: Some(stream),
         }

@@ -114,7 +114,7 @@ pub(crate) async fn list(
                 .find(|(id, _)| stream.owner == Some(*id))
                 .map(|(_, name)| name.as_str()),
         };
-        views.extend(StreamView::of(&api.snapshot(stream).await, &seen, &api));
+        views.extend(StreamView::of(&api.snapshot(stream), &seen, &api));
     }
     Ok(Answer(StreamList {
         streams: views,
@@ -222,8 +222,8 @@ pub(crate) async fn create(
         links: &links,
         owner: Some(&standing.display_name),
     };
-    let view = StreamView::of(&api.snapshot(stream).await, &seen, &api)
-        .ok_or(Error::NotFound("stream"))?;
+    let view =
+        StreamView::of(&api.snapshot(stream), &seen, &api).ok_or(Error::NotFound("stream"))?;
     let tag = entity_tag(version, &view);
     let answer = CreatedStream {
         stream: view,
@@ -322,7 +322,7 @@ impl Api {
             owner: owner.as_deref(),
         };
         let version = stream.version;
-        let view = StreamView::of(&self.snapshot(stream).await, &seen, self);
+        let view = StreamView::of(&self.snapshot(stream), &seen, self);
         let view = view.ok_or(Error::NotFound("stream"))?;
         let tag = entity_tag(version, &view);
         let known = headers.get(header::IF_NONE_MATCH);

@@ -77,6 +77,7 @@ impl Viewer {
         let mut narrowed = stream.access().narrowed();
         // It is looked at once in any case: what changed since it was opened may be unseen.
         narrowed.mark_changed();
+        stream.sessions.opened();
         Self {
             reader: stream.flv().subscribe(),
             _connected: stream.sessions.connect(),

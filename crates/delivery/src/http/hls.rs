@@ -20,6 +20,9 @@ use crate::{Stream, window::Scope};
 /// some.
 const START_PATIENCE: Duration = Duration::from_secs(12);
 
+/// Other edges named in a multivariant.
+const MAX_OTHERS: usize = 3;
+
 /// `index.m3u8`: low latency.
 pub(super) async fn low_latency(
     catalog: Source,
@@ -58,9 +61,16 @@ async fn multivariant(
         return Err(answer::later("the stream is starting"));
     };
     let uri = format!("s/{}/{file}", opened.session()?);
+    let slug = opened.stream.slug();
+    let elsewhere = catalog.other_edges().into_iter();
+    let others: Vec<String> = elsewhere
+        .map(|edge| format!("{edge}/live/{slug}/{uri}"))
+        .take(MAX_OTHERS)
+        .collect();
     let codecs: Vec<&str> = info.codecs.iter().map(String::as_str).collect();
     let playlist = Multivariant {
         uri: &uri,
+        others: &others,
         bandwidth: info.bandwidth,
         average_bandwidth: info.average_bandwidth,
         codecs: &codecs,
@@ -128,7 +138,7 @@ fn reason(error: hls::Error) -> &'static str {
 
 /// The stream of a session, which counts as a viewer from now on.
 async fn enter(catalog: &Streams, Path((name, session)): At) -> Result<InSession, Refusal> {
-    let inside = rights::enter(catalog, &name, &session)?;
+    let inside = rights::enter(catalog, &name, &session).await?;
     let playable = inside
         .stream
         .wait_for(START_PATIENCE, |window| window.is_playable().then_some(()))

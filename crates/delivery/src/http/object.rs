@@ -74,7 +74,7 @@ pub(super) async fn object_in_session(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let wanted = Wanted::parse(&epoch, &name)?;
-    let inside = rights::enter(&catalog, &stream, &session)?;
+    let inside = rights::enter(&catalog, &stream, &session).await?;
     let found = wanted.find(&inside.stream).await;
     inside.check()?;
     Ok(answer::media(&found?, &headers, Scope::Session))
@@ -131,7 +131,7 @@ pub(super) async fn digests_in_session(
     Query(query): Query<After>,
 ) -> Result<Response, Refusal> {
     let after = query.after()?;
-    let inside = rights::enter(&catalog, &name, &session)?;
+    let inside = rights::enter(&catalog, &name, &session).await?;
     Ok(list(&inside.stream, after))
 }
 

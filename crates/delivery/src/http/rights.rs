@@ -116,6 +116,7 @@ pub(super) fn open(catalog: &Streams, name: &str, query: Option<&str>) -> Result
 impl Opened {
     /// The session that goes on from here: the token's, or a new one.
     pub(super) fn session(&self) -> Result<SessionId, Refusal> {
+        self.stream.sessions.opened();
         let Some(session) = self.session else {
             return Ok(SessionId::new());
         };
@@ -143,7 +144,11 @@ pub(super) struct InSession {
 }
 
 /// For what is inside a session: the stream, if the session is open.
-pub(super) fn enter(catalog: &Streams, name: &str, session: &str) -> Result<InSession, Refusal> {
+pub(super) async fn enter(
+    catalog: &Streams,
+    name: &str,
+    session: &str,
+) -> Result<InSession, Refusal> {
     let found = session.parse().ok().zip(find(catalog, name));
     let Some((session, stream)) = found else {
         return Err(closed());
@@ -153,12 +158,28 @@ pub(super) fn enter(catalog: &Streams, name: &str, session: &str) -> Result<InSe
         stream,
         session,
     };
+    inside.find().await;
     inside.check()?;
     watched(catalog, &inside.stream);
     Ok(inside)
 }
 
 impl InSession {
+    /// A session that another edge opened goes on here, as when that one is gone.
+    async fn find(&self) {
+        let unknown = self.stream.access().is_restricted()
+            && !self.stream.renew(self.session)
+            && !self.catalog.is_revoked(self.session);
+        let elsewhere = unknown
+            && self
+                .catalog
+                .was_opened_elsewhere(&self.stream, self.session)
+                .await;
+        if elsewhere && self.stream.admit(self.session).is_err() {
+            refused("full");
+        }
+    }
+
     /// Whether the session is still open: asked again after each wait.
     pub(super) fn check(&self) -> Result<(), Refusal> {
         if self.catalog.is_revoked(self.session) {

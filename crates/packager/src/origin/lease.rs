@@ -3,14 +3,16 @@
 use std::{sync::Arc, time::Duration};
 
 use delivery::DigestKey;
+use futures::future::{join_all, select_all};
 use parking_lot::Mutex;
 use proto::{
+    Coordinators,
     coordinator::{
         AcquireOriginRequest, AcquireOriginResponse, ReleaseOriginRequest, RenewOriginRequest,
     },
-    directory::Coordinator,
+    coordinators::Coordinator,
 };
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tonic::Code;
 use types::{Epoch, InstanceId, MediaTime, Msn, StreamId};
 
@@ -19,7 +21,7 @@ use crate::Error;
 /// How often a lease is renewed; it lasts 1.5 s.
 const RENEW: Duration = Duration::from_millis(500);
 /// How long a call may take: a hanging coordinator must not hold up packaging.
-const CALL: Duration = Duration::from_secs(2);
+const CALL: Duration = Duration::from_secs(1);
 /// How long a new segment waits for its number to be recorded.
 const RECORD: Duration = Duration::from_millis(300);
 
@@ -53,7 +55,7 @@ pub(crate) enum NotGranted {
 /// Who asks for leases.
 #[derive(Clone)]
 pub(crate) struct Lessee {
-    pub(crate) coordinator: Coordinator,
+    pub(crate) coordinators: Coordinators,
     pub(crate) instance: InstanceId,
     pub(crate) address: String,
     pub(crate) digest_key: Arc<DigestKey>,
@@ -74,16 +76,18 @@ impl Lessee {
             digest_key_id: self.digest_key.id().to_owned(),
             digest_public_key: self.digest_key.public().as_bytes().to_vec().into(),
         };
-        let mut coordinator = self.coordinator.clone();
-        match timeout(CALL, coordinator.acquire_origin(request)).await {
-            Ok(Ok(answer)) => Ok(grant(&answer.into_inner())),
-            Ok(Err(status))
-                if matches!(status.code(), Code::FailedPrecondition | Code::NotFound) =>
-            {
+        let answer = self
+            .coordinators
+            .ask("acquire_origin", CALL, |mut coordinator| {
+                let request = request.clone();
+                async move { coordinator.acquire_origin(request).await }
+            });
+        match answer.await {
+            Ok(answer) => Ok(grant(&answer)),
+            Err(status) if matches!(status.code(), Code::FailedPrecondition | Code::NotFound) => {
                 Err(NotGranted::Leave)
             }
-            Ok(Err(status)) => Err(NotGranted::Later(status.into())),
-            Err(_) => Err(NotGranted::Later(Error::TooSlow("the coordinator"))),
+            Err(status) => Err(NotGranted::Later(status.into())),
         }
     }
 }
@@ -104,7 +108,6 @@ pub(crate) struct Lease {
     stream: StreamId,
     epoch: Epoch,
     in_use: Arc<Mutex<InUse>>,
-    renewed: Arc<Mutex<Instant>>,
 }
 
 impl Lease {
@@ -120,7 +123,6 @@ impl Lease {
             stream,
             epoch: grant.epoch,
             in_use: Arc::new(Mutex::new(in_use)),
-            renewed: Arc::new(Mutex::new(Instant::now())),
         }
     }
 
@@ -139,27 +141,49 @@ impl Lease {
             in_use.msn = in_use.msn.max(msn);
             in_use.discontinuity_sequence = discontinuity_sequence;
         }
-        timeout(RECORD, self.renew()).await.unwrap_or(true)
-    }
-
-    /// Renews until fenced. Ends when another origin has a higher epoch.
-    pub(crate) async fn keep(&self) {
-        loop {
-            tokio::time::sleep(RENEW).await;
-            // Recording a segment's number renewed it too.
-            if self.renewed.lock().elapsed() < RENEW / 2 {
-                continue;
-            }
-            if !self.renew().await {
-                return;
-            }
+        let told = self.lessee.coordinators.tell_one_of_all(|mut coordinator| {
+            let request = self.request();
+            async move { coordinator.renew_origin(request).await }
+        });
+        match timeout(RECORD, told).await {
+            Ok(Err(status)) => status.code() != Code::Aborted,
+            _ => true,
         }
     }
 
-    /// `false`: fenced. A coordinator that can't be reached has not said so.
-    async fn renew(&self) -> bool {
+    /// Renews with every coordinator until one says that it is fenced: another origin has a higher epoch.
+    /// Each is told by itself, so that one that hangs holds up no other.
+    pub(crate) async fn keep(&self) {
+        let kept = self.lessee.coordinators.each().map(|coordinator| {
+            let lease = self.clone();
+            Box::pin(async move { lease.keep_with(coordinator).await })
+        });
+        let kept: Vec<_> = kept.collect();
+        if kept.is_empty() {
+            std::future::pending::<()>().await;
+        }
+        select_all(kept).await;
+    }
+
+    /// At once too: those that were not asked learn from it who packages the stream.
+    async fn keep_with(&self, mut coordinator: Coordinator) {
+        loop {
+            match timeout(CALL, coordinator.renew_origin(self.request())).await {
+                Ok(Err(status)) if status.code() == Code::Aborted => return,
+                Ok(Ok(_)) => {}
+                // A coordinator that can't be reached has not said that it is fenced.
+                _ => {
+                    metrics::counter!("streamr_coordinator_failures_total", "call" => "renew_origin")
+                        .increment(1);
+                }
+            }
+            tokio::time::sleep(RENEW).await;
+        }
+    }
+
+    fn request(&self) -> RenewOriginRequest {
         let in_use = *self.in_use.lock();
-        let request = RenewOriginRequest {
+        RenewOriginRequest {
             stream_id: self.stream.to_string(),
             instance_id: self.lessee.instance.to_string(),
             epoch: self.epoch.get(),
@@ -168,19 +192,6 @@ impl Lease {
             part_target_ms: in_use.part_target_ms,
             discontinuity_sequence: in_use.discontinuity_sequence,
             address: self.lessee.address.clone(),
-        };
-        let mut coordinator = self.lessee.coordinator.clone();
-        match timeout(CALL, coordinator.renew_origin(request)).await {
-            Ok(Err(status)) if status.code() == Code::Aborted => false,
-            Ok(Ok(_)) => {
-                *self.renewed.lock() = Instant::now();
-                true
-            }
-            _ => {
-                metrics::counter!("streamr_coordinator_failures_total", "call" => "renew_origin")
-                    .increment(1);
-                true
-            }
         }
     }
 
@@ -191,7 +202,10 @@ impl Lease {
             instance_id: self.lessee.instance.to_string(),
             epoch: self.epoch.get(),
         };
-        let mut coordinator = self.lessee.coordinator.clone();
-        let _ = timeout(CALL, coordinator.release_origin(request)).await;
+        let released = self.lessee.coordinators.each().map(|mut coordinator| {
+            let request = request.clone();
+            async move { coordinator.release_origin(request).await }
+        });
+        let _ = timeout(CALL, join_all(released)).await;
     }
 }

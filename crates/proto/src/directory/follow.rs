@@ -5,15 +5,16 @@ use std::{
     time::Duration,
 };
 
-use runtime::backoff::Backoff;
+use runtime::{backoff::Backoff, grpc::CALL_TIMEOUT};
 use tokio::time::Instant;
 use types::{InstanceId, StreamId};
 
-use super::{Coordinator, Directory, Revocation, StreamInfo};
+use super::{Directory, Revocation, StreamInfo};
 use crate::{
-    ConvertError,
+    ConvertError, Coordinators,
     convert::field,
     coordinator::{WatchRequest, watch_response::Event},
+    coordinators::Coordinator,
 };
 
 /// How long a stream is believed live that a new snapshot does not name.
@@ -36,26 +37,45 @@ impl Default for Following {
 }
 
 impl Directory {
-    /// Follows the coordinator, forever. `connected` is told whether it is there.
+    /// Follows one of the coordinators, and the next when that one is away, forever. `connected` is told
+    /// whether any is there.
     pub async fn follow(
         self,
-        coordinator: Coordinator,
+        coordinators: Coordinators,
         instance: InstanceId,
         connected: impl Fn(Result<(), String>),
     ) {
         let mut backoff = Backoff::internal();
+        let mut tried = 0;
         loop {
-            match self
-                .follow_once(coordinator.clone(), instance, &connected, &mut backoff)
-                .await
-            {
-                Ok(()) => connected(Err("the coordinator closed the connection".to_owned())),
-                Err(status) => connected(Err(format!(
-                    "the coordinator can't be reached: {}",
-                    status.message()
-                ))),
+            let (at, Some(coordinator)) = coordinators.first() else {
+                return;
+            };
+            let mut reached = false;
+            let stopped = self
+                .follow_once(coordinator, instance, &mut || {
+                    reached = true;
+                    connected(Ok(()));
+                })
+                .await;
+            if reached {
+                backoff.reset();
+                tried = 0;
             }
-            backoff.wait().await;
+            let why = match stopped {
+                Ok(()) => "the coordinator closed the connection".to_owned(),
+                Err(status) => format!("the coordinator can't be reached: {}", status.message()),
+            };
+            metrics::counter!("streamr_coordinator_failures_total", "call" => "watch").increment(1);
+            if reached {
+                tracing::warn!(reason = why, "lost the coordinator; trying the next");
+            }
+            coordinators.pass_over(at);
+            tried += 1;
+            if tried >= coordinators.each().count() {
+                connected(Err(why));
+                backoff.wait().await;
+            }
         }
     }
 
@@ -63,13 +83,15 @@ impl Directory {
         &self,
         mut coordinator: Coordinator,
         instance: InstanceId,
-        connected: &impl Fn(Result<(), String>),
-        backoff: &mut Backoff,
+        connected: &mut impl FnMut(),
     ) -> Result<(), tonic::Status> {
         let request = WatchRequest {
             instance_id: instance.to_string(),
         };
-        let mut events = coordinator.watch(request).await?.into_inner();
+        let call = tokio::time::timeout(CALL_TIMEOUT, coordinator.watch(request)).await;
+        let mut events = call
+            .map_err(|_| tonic::Status::deadline_exceeded("it did not answer in time"))??
+            .into_inner();
         let mut following = Following::default();
         loop {
             let message = tokio::select! {
@@ -87,8 +109,7 @@ impl Directory {
                 self.take(event, &mut following)?;
             }
             if completes {
-                backoff.reset();
-                connected(Ok(()));
+                connected();
             }
         }
     }
@@ -152,6 +173,14 @@ impl Directory {
             }
             Event::PlaybackKeys(keys) => self.state.write().set_keys(&keys),
             Event::Flags(flags) => self.state.write().set_flags(&flags),
+            Event::Edges(edges) => {
+                let named: Result<Vec<_>, ConvertError> = edges
+                    .edges
+                    .into_iter()
+                    .map(|edge| Ok((field(&edge.instance_id, "instance_id")?, edge.playback_url)))
+                    .collect();
+                self.state.write().edges = named?.into();
+            }
             Event::SessionRevoked(revoked) => {
                 let stream = field(&revoked.stream_id, "stream_id")?;
                 let session = field(&revoked.session_id, "session_id")?;

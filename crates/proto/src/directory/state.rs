@@ -7,7 +7,7 @@ use std::{
 
 use auth::{KeySet, PublicKey};
 use tokio::sync::watch;
-use types::{Flag, SessionId, Slug, StreamId};
+use types::{Flag, InstanceId, SessionId, Slug, StreamId};
 
 use super::{StreamInfo, revoked::Revoked};
 use crate::coordinator::{Flags, PlaybackKeys};
@@ -19,13 +19,27 @@ struct Live {
     access: watch::Sender<u64>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct State {
     streams: HashMap<StreamId, Live>,
     names: HashMap<Slug, StreamId>,
     pub(super) keys: Arc<KeySet>,
     pub(super) off: HashSet<Flag>,
     pub(super) revoked: Revoked,
+    pub(super) edges: Arc<[(InstanceId, String)]>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            streams: HashMap::new(),
+            names: HashMap::new(),
+            keys: Arc::default(),
+            off: HashSet::new(),
+            revoked: Revoked::default(),
+            edges: Arc::new([]),
+        }
+    }
 }
 
 fn bump(access: &watch::Sender<u64>) {

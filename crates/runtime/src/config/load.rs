@@ -139,6 +139,7 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     for (key, url) in [
         ("public_url", &config.public_url),
         ("playback.public_url", &config.playback.public_url),
+        ("packager.public_url", &config.packager.public_url),
     ] {
         if let Some(url) = url
             && !(url.starts_with("http://") || url.starts_with("https://"))

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 use serde::{Deserialize, Deserializer, de};
 use types::{ByteCount, Registration, Secret};
 
-use super::{Seconds, Size, TlsSection};
+use super::{Addresses, Seconds, Size, TlsSection};
 
 /// The whole configuration; each program reads its sections.
 #[derive(Debug, Clone, Deserialize)]
@@ -200,8 +200,8 @@ pub struct Coordinator {
     pub bind: SocketAddr,
     /// Internal gRPC listener.
     pub grpc_bind: SocketAddr,
-    /// Where the other services find the coordinator.
-    pub address: String,
+    /// Where the other services find the coordinators: one, or several separated by commas.
+    pub address: Addresses,
     /// Health and metrics, as a process of its own.
     pub ops_bind: SocketAddr,
     /// Connections on the public listener.
@@ -221,7 +221,7 @@ impl Default for Coordinator {
         Self {
             bind: SocketAddr::from(([0, 0, 0, 0], 8000)),
             grpc_bind: SocketAddr::from(([127, 0, 0, 1], 9000)),
-            address: "http://127.0.0.1:9000".to_owned(),
+            address: Addresses(vec!["http://127.0.0.1:9000".to_owned()]),
             ops_bind: SocketAddr::from(([127, 0, 0, 1], 9100)),
             max_connections: 20_000,
             max_connections_per_address: 512,
@@ -335,6 +335,9 @@ pub struct Packager {
     pub roles: Roles,
     /// Edge: public playback listener.
     pub bind: SocketAddr,
+    /// Edge: where the world finds this one, beside the name that all share (`playback.public_url`); players
+    /// that lose an edge go on at another that is named.
+    pub public_url: Option<String>,
     /// Origin: internal gRPC listener.
     pub grpc_bind: SocketAddr,
     /// Where edges find this origin; default: from `grpc_bind`.
@@ -358,6 +361,7 @@ impl Default for Packager {
         Self {
             roles: Roles(vec![Role::Origin, Role::Edge]),
             bind: SocketAddr::from(([0, 0, 0, 0], 8080)),
+            public_url: None,
             grpc_bind: SocketAddr::from(([127, 0, 0, 1], 9002)),
             address: None,
             ops_bind: SocketAddr::from(([127, 0, 0, 1], 9102)),

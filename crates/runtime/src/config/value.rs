@@ -13,6 +13,51 @@ pub struct Seconds(pub Duration);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size(pub ByteCount);
 
+/// One or more `http://host:port`, separated by commas.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addresses(pub Vec<String>);
+
+impl FromStr for Addresses {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let addresses: Vec<String> = text
+            .split(',')
+            .map(|address| address.trim().trim_end_matches('/').to_owned())
+            .filter(|address| !address.is_empty())
+            .collect();
+        let good = |address: &String| {
+            ["http://", "https://"].iter().any(|scheme| {
+                address
+                    .strip_prefix(scheme)
+                    .is_some_and(|host| !host.is_empty())
+            })
+        };
+        if addresses.is_empty() || !addresses.iter().all(good) {
+            return Err(
+                "write \"http://host:port\", or several of them separated by commas".to_owned(),
+            );
+        }
+        Ok(Self(addresses))
+    }
+}
+
+impl<'de> Deserialize<'de> for Addresses {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Form {
+            List(Vec<String>),
+            Text(String),
+        }
+        let text = match Form::deserialize(deserializer)? {
+            Form::List(list) => list.join(","),
+            Form::Text(text) => text,
+        };
+        text.parse().map_err(de::Error::custom)
+    }
+}
+
 fn split_unit(text: &str) -> Option<(u64, &str)> {
     let text = text.trim();
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();

@@ -4,7 +4,7 @@
 mod postgres;
 mod redis;
 
-pub use postgres::Postgres;
+pub use postgres::{Postgres, add_database};
 pub use redis::Redis;
 
 use std::{

@@ -128,3 +128,20 @@ impl Postgres {
         self.engine.listens(self.address).await
     }
 }
+
+/// Makes an empty database beside the one that `server` names. Answers its URL.
+pub async fn add_database(server: &str, name: &str) -> Result<String> {
+    let (place, _) = server
+        .rsplit_once('/')
+        .context("a PostgreSQL URL ends with a database")?;
+    let output = tokio::process::Command::new(programs()?.join("createdb"))
+        .args(["--maintenance-db", server, name])
+        .output()
+        .await?;
+    ensure!(
+        output.status.success(),
+        "createdb: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(format!("{place}/{name}"))
+}

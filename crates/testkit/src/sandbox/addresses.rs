@@ -10,32 +10,32 @@ use crate::certificate::Certificate;
 impl Sandbox {
     /// The URL of the pages and the API.
     pub fn pages(&self) -> String {
-        format!("http://{}", self.coordinator)
+        format!("http://{}", self.listens.pages)
     }
 
     /// The address of the pages and the API.
     pub fn pages_address(&self) -> SocketAddr {
-        self.coordinator
+        self.listens.pages
     }
 
     /// The address of playback.
     pub fn playback_address(&self) -> SocketAddr {
-        self.packagers[0].bind
+        self.listens.playback
     }
 
     /// Where RTMP is.
     pub fn rtmp(&self) -> SocketAddr {
-        self.ingest
+        self.listens.rtmp
     }
 
     /// Where RTMPS is.
     pub fn rtmps(&self) -> SocketAddr {
-        self.ingest_tls
+        self.listens.rtmps
     }
 
     /// Listeners that only our own services should talk to.
     pub fn internal(&self) -> &[SocketAddr] {
-        &self.internal
+        &self.listens.internal
     }
 
     /// The certificate of a sandbox with TLS.
@@ -50,21 +50,21 @@ impl Sandbox {
 
     /// The low-latency HLS URL.
     pub fn hls(&self, slug: &str) -> String {
-        format!("http://{}/live/{slug}/index.m3u8", self.packagers[0].bind)
+        format!("http://{}/live/{slug}/index.m3u8", self.listens.playback)
     }
 
     /// The HLS URL for peers.
     pub fn friends(&self, slug: &str) -> String {
-        format!("http://{}/live/{slug}/friends.m3u8", self.packagers[0].bind)
+        format!("http://{}/live/{slug}/friends.m3u8", self.listens.playback)
     }
 
     /// The HTTP-FLV URL.
     pub fn flv(&self, slug: &str) -> String {
-        format!("http://{}/live/{slug}.flv", self.packagers[0].bind)
+        format!("http://{}/live/{slug}.flv", self.listens.playback)
     }
 
     /// The RTMP URL of a slug (to play) or of a key (to publish).
     pub fn rtmp_url(&self, name: &str) -> String {
-        format!("rtmp://{}/live/{name}", self.ingest)
+        format!("rtmp://{}/live/{name}", self.listens.rtmp)
     }
 }

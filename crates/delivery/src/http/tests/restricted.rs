@@ -153,3 +153,61 @@ async fn a_held_request_is_not_answered_after_the_right_is_gone() {
     let (playlist, part, ()) = tokio::join!(scene.status(&blocking), scene.status(&part), revoke);
     assert_eq!((playlist, part), (403, 403));
 }
+
+#[tokio::test]
+async fn a_session_that_another_edge_opened_goes_on_here() {
+    let scene = Scene::restricted();
+    let (elsewhere, made_up) = (SessionId::new(), SessionId::new());
+    scene.facts.elsewhere.lock().1.insert(elsewhere);
+    assert_eq!(
+        scene
+            .status(&format!("concert/s/{made_up}/index.m3u8"))
+            .await,
+        403
+    );
+    assert_eq!(
+        scene
+            .status(&format!("concert/s/{elsewhere}/index.m3u8"))
+            .await,
+        200
+    );
+    scene.facts.elsewhere.lock().1.clear();
+    let again = scene
+        .status(&format!("concert/s/{elsewhere}/3/8.m4s"))
+        .await;
+    assert_eq!(again, 200, "it is known here now");
+    scene.revoke(elsewhere);
+    scene.facts.elsewhere.lock().1.insert(elsewhere);
+    assert_eq!(
+        scene
+            .status(&format!("concert/s/{elsewhere}/index.m3u8"))
+            .await,
+        403
+    );
+}
+
+#[tokio::test]
+async fn a_multivariant_names_the_other_edges_with_the_same_session() {
+    let scene = Scene::restricted();
+    scene.facts.elsewhere.lock().0 = vec!["https://b.example".to_owned()];
+    let (token, session) = scene.token();
+    let text = scene
+        .get(&format!("concert/index.m3u8?token={token}"))
+        .await
+        .text();
+    let uris: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(
+        uris,
+        [
+            format!("s/{session}/index.m3u8"),
+            format!("https://b.example/live/concert/s/{session}/index.m3u8"),
+        ]
+    );
+    assert_eq!(
+        scene
+            .stream
+            .admitted_within(std::time::Duration::from_secs(10)),
+        [session],
+        "coordinators are told of it"
+    );
+}

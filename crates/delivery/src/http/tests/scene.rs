@@ -28,6 +28,8 @@ pub(super) struct Facts {
     off: Mutex<HashSet<Flag>>,
     revoked: Mutex<HashSet<SessionId>>,
     picture: Mutex<Option<Thumbnail>>,
+    /// Other edges, and the sessions they opened.
+    pub(super) elsewhere: Mutex<(Vec<String>, HashSet<SessionId>)>,
     pub(super) demanded: AtomicUsize,
 }
 
@@ -51,6 +53,14 @@ impl Catalog for Facts {
 
     fn is_revoked(&self, session: SessionId) -> bool {
         self.revoked.lock().contains(&session)
+    }
+
+    fn other_edges(&self) -> Vec<String> {
+        self.elsewhere.lock().0.clone()
+    }
+
+    async fn was_opened_elsewhere(&self, _: &Arc<Stream>, session: SessionId) -> bool {
+        self.elsewhere.lock().1.contains(&session)
     }
 
     async fn thumbnail(&self, _: &Arc<Stream>) -> Option<Thumbnail> {
@@ -143,6 +153,7 @@ impl Scene {
             off: Mutex::default(),
             revoked: Mutex::default(),
             picture: Mutex::default(),
+            elsewhere: Mutex::default(),
             demanded: AtomicUsize::new(0),
         });
         let routes = routes(Arc::clone(&facts) as Arc<dyn Catalog>);
