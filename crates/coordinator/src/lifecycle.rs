@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use events::Nudge;
 use proto::coordinator::{PublishState, ReportStreamsRequest, StreamReport};
-use storage::{Database, StorageError, Stream};
+use storage::{Database, Seen, StorageError, Stream};
 use tokio::time::Instant;
 use types::{InstanceId, PublishId, StreamId, StreamState};
 
@@ -106,9 +106,12 @@ impl Lifecycle {
                 self.start(id).await?;
             }
             Change::Ended => {
-                let peak = known.map_or(0, |known| known.peak_viewers);
-                self.database.streams().set_peak(id, peak).await?;
-                return self.end(id).await;
+                let peak_viewers = known.map_or(0, |known| known.peak_viewers);
+                let seen = Seen {
+                    peak_viewers,
+                    sessions: 0,
+                };
+                return self.end(id, seen).await;
             }
             Change::None => {}
         }
@@ -127,10 +130,11 @@ impl Lifecycle {
         Ok(())
     }
 
-    async fn end(&self, id: StreamId) -> Result<(), Error> {
+    async fn end(&self, id: StreamId, seen: Seen) -> Result<(), Error> {
         self.origins.forget(id).await?;
         let offline = StreamState::Offline;
-        let moved = self.database.streams().transition(id, offline, None).await;
+        let streams = self.database.streams();
+        let moved = streams.transition(id, offline, seen, None).await;
         self.moved(id, moved)
     }
 
@@ -157,7 +161,7 @@ impl Lifecycle {
             tokio::time::sleep(SWEEP).await;
             self.origins.clear_expired();
             for id in self.live.expire(patience) {
-                if let Err(error) = self.end(id).await {
+                if let Err(error) = self.end(id, Seen::default()).await {
                     tracing::warn!(stream_id = %id, %error, "stream can't be ended yet");
                 }
             }
@@ -188,7 +192,7 @@ impl Lifecycle {
             .into_iter()
             .filter(|id| settled && self.live.get(*id).is_none())
         {
-            self.end(id).await?;
+            self.end(id, Seen::default()).await?;
         }
         if publishers.is_empty() {
             return Ok(());
