@@ -23,6 +23,8 @@ pub struct Settings {
     pub service_token: Option<Secret<String>>,
     /// How long a stream outlives its publisher; an ingest that falls silent is given as long.
     pub grace: std::time::Duration,
+    /// Which event bus.
+    pub bus: runtime::config::Bus,
     /// This process.
     pub instance: types::InstanceId,
     /// Where the world finds the pages, if it was said.
@@ -63,6 +65,7 @@ impl Settings {
             grpc_bind: config.coordinator.grpc_bind,
             service_token: config.service_token.clone(),
             grace: config.ingest.grace.0,
+            bus: config.bus.clone(),
             instance: types::InstanceId::new(),
             public_url: config.public_url.clone(),
             playback_url: config.playback.public_url.clone(),

@@ -118,6 +118,9 @@ pub enum Error {
     /// The cache.
     #[error(transparent)]
     Cache(#[from] cache::CacheError),
+    /// A bus that can't be used.
+    #[error(transparent)]
+    Bus(#[from] events::BusError),
     /// A port that can't be had.
     #[error(transparent)]
     Bind(#[from] runtime::http::BindError),
@@ -194,6 +197,7 @@ impl Error {
                 ErrorCode::Unavailable
             }
             Self::Bind(_)
+            | Self::Bus(_)
             | Self::Tls(_)
             | Self::Hashing
             | Self::Token(_)

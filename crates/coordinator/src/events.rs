@@ -83,11 +83,28 @@ impl FollowChanges {
 
 #[async_trait]
 impl Handler for FollowChanges {
-    async fn handle(&self, event: &Event) -> Result<(), HandlerError> {
-        let applied = self.apply(event).await;
-        if let Some(stream) = event.stream() {
-            self.feeds.touch(stream);
+    async fn handle(&self, events: &[Event]) -> Result<(), HandlerError> {
+        for event in events {
+            let applied = self.apply(event).await;
+            if let Some(stream) = event.stream() {
+                self.feeds.touch(stream);
+            }
+            applied.map_err(told)?;
         }
-        applied.map_err(|error| HandlerError(error.to_string()))
+        Ok(())
+    }
+
+    async fn missed(&self) -> Result<(), HandlerError> {
+        // Streams and keys are compared with the database every two seconds (`lifecycle`).
+        self.settings.refresh().await.map_err(told)
+    }
+}
+
+/// Whether an event waits or is given up.
+pub(crate) fn told(error: Error) -> HandlerError {
+    match &error {
+        Error::Storage(cause) if !cause.is_unavailable() => HandlerError::rejected(error),
+        Error::Storage(_) | Error::Cache(_) => HandlerError::unavailable(error),
+        _ => HandlerError::rejected(error),
     }
 }

@@ -59,6 +59,7 @@ async fn purge(database: &Database) -> Result<(), Error> {
     database.links().purge().await?;
     database.shares().purge().await?;
     database.idempotency().purge().await?;
+    while database.history().purge().await? > 0 {}
     Ok(())
 }
 

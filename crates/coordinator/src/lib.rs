@@ -27,6 +27,7 @@ mod registry;
 mod rest;
 mod server;
 mod settings;
+mod stream_history;
 
 pub use accounts::{SetupLink, bootstrap_owner, owner_reset_link, setup_link};
 pub use bootstrap::{FirstStream, bootstrap};

@@ -8,7 +8,7 @@ use std::{
 
 use events::Nudge;
 use proto::coordinator::{PublishState, ReportStreamsRequest, StreamReport};
-use storage::{Database, StorageError, Stream};
+use storage::{Database, Seen, StorageError, Stream};
 use tokio::time::Instant;
 use types::{InstanceId, PublishId, StreamId, StreamState};
 
@@ -117,10 +117,9 @@ impl Lifecycle {
                 self.start(id).await?;
             }
             Change::Ended => {
-                return match known {
-                    Some(known) => self.ended(&known).await,
-                    None => self.end(id).await,
-                };
+                return self
+                    .end(id, known.map_or_else(Seen::default, |known| known.seen()))
+                    .await;
             }
             Change::None => {}
         }
@@ -139,10 +138,11 @@ impl Lifecycle {
         Ok(())
     }
 
-    async fn end(&self, id: StreamId) -> Result<(), Error> {
+    async fn end(&self, id: StreamId, seen: Seen) -> Result<(), Error> {
         self.origins.forget(id).await?;
         let offline = StreamState::Offline;
-        let moved = self.database.streams().transition(id, offline, None).await;
+        let streams = self.database.streams();
+        let moved = streams.transition(id, offline, seen, None).await;
         self.moved(id, moved)
     }
 
@@ -183,7 +183,7 @@ impl Lifecycle {
             self.origins.clear_expired().await;
             for gone in self.live.expire(patience, |id| self.registry.is_held(id)) {
                 tracing::warn!(stream_id = %gone.id, slug = %gone.slug, "no ingest speaks for the stream; it ends");
-                if let Err(error) = self.ended(&gone).await {
+                if let Err(error) = self.end(gone.id, gone.seen()).await {
                     tracing::warn!(stream_id = %gone.id, %error, "stream can't be ended yet");
                 }
             }
@@ -195,13 +195,6 @@ impl Lifecycle {
                 }
             }
         }
-    }
-
-    /// A broadcast is over: what it saw is kept.
-    async fn ended(&self, gone: &LiveStream) -> Result<(), Error> {
-        let streams = self.database.streams();
-        streams.set_peak(gone.id, gone.peak_viewers).await?;
-        self.end(gone.id).await
     }
 
     /// Makes good what a failing database or a missed event left undone: states, who may watch, and
@@ -217,7 +210,7 @@ impl Lifecycle {
             if self.live.get(stream.id).is_some() {
                 self.live.set_restricted(stream.id, stream.is_restricted());
             } else if settled && !self.registry.is_held(stream.id) {
-                self.end(stream.id).await?;
+                self.end(stream.id, Seen::default()).await?;
             }
         }
         if publishers.is_empty() {

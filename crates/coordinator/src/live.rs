@@ -9,6 +9,7 @@ use std::{collections::HashMap, time::Duration};
 use auth::PublicKey;
 use parking_lot::Mutex;
 use proto::coordinator::{Edge, PublishState, StreamHealth, WatchResponse, watch_response::Event};
+use storage::Seen;
 use tokio::{sync::broadcast, time::Instant};
 use types::{Epoch, Flag, InstanceId, PublishId, SessionId, Slug, StreamId};
 
@@ -48,9 +49,12 @@ pub(crate) struct LiveStream {
 }
 
 impl LiveStream {
-    /// Playback sessions opened so far.
-    pub(crate) fn sessions_opened(&self) -> u64 {
-        self.sessions.values().sum()
+    /// What the broadcast saw so far.
+    pub(crate) fn seen(&self) -> Seen {
+        Seen {
+            peak_viewers: self.peak_viewers,
+            sessions: self.sessions.values().sum(),
+        }
     }
 
     /// Whether its publisher is alive, as far as was reported.

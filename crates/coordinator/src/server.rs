@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use axum::Router;
 use cache::Cache;
-use events::{LocalBus, Nudge};
+use events::{Bus, Kind, Nudge, Subscription};
 use proto::coordinator::coordinator_server::CoordinatorServer;
 use runtime::{
     Config, Health, Shutdown,
@@ -35,6 +35,7 @@ use crate::{
     registry::Registry,
     rest,
     settings::RuntimeSettings,
+    stream_history,
 };
 
 /// Connections of services; they are ours.
@@ -51,7 +52,8 @@ pub struct Server {
     internal: HttpServer,
     grpc: Router,
     rest: Router,
-    bus: LocalBus,
+    bus: Bus,
+    bus_ready: Check,
     lifecycle: Arc<Lifecycle>,
     registry: Registry,
     instance: InstanceId,
@@ -123,8 +125,7 @@ impl Server {
             settings: runtime.clone(),
             feeds: feeds.clone(),
         };
-        let mut bus = LocalBus::new(Arc::new(database.outbox()), nudge.clone());
-        bus.subscribe(Arc::new(follow));
+        let bus = open_bus(&settings, &database, &nudge, follow)?;
         let housekeeping = Housekeeping {
             database: database.clone(),
             live: Arc::clone(&live),
@@ -154,6 +155,7 @@ impl Server {
             grpc,
             rest,
             bus,
+            bus_ready: health.require("bus"),
             lifecycle,
             registry,
             instance,
@@ -185,6 +187,7 @@ impl Server {
             grpc,
             rest,
             bus,
+            bus_ready,
             lifecycle,
             registry,
             instance,
@@ -197,7 +200,7 @@ impl Server {
             watch_cache: (cache, cache_ready),
         } = self;
         shutdown.spawn_until_cancelled(cache.watch(cache_ready));
-        shutdown.spawn_until_cancelled(bus.run());
+        shutdown.spawn(bus.run(shutdown.clone(), bus_ready));
         shutdown.spawn_until_cancelled(lifecycle.sweep());
         shutdown.spawn_until_cancelled(feeds.run());
         shutdown.spawn_until_cancelled(registry.follow(instance, address));
@@ -217,6 +220,25 @@ impl Server {
         shutdown.spawn(internal.serve(grpc, shutdown.clone()));
         public.serve(rest.merge(more), shutdown.clone()).await;
     }
+}
+
+/// The bus with everybody here who listens to it.
+fn open_bus(
+    settings: &Settings,
+    database: &Database,
+    nudge: &Nudge,
+    follow: FollowChanges,
+) -> Result<Bus, Error> {
+    let outbox = Arc::new(database.outbox());
+    let mut bus = Bus::open(&settings.bus.url, &settings.bus.name, outbox, nudge.clone())?;
+    bus.subscribe(Subscription {
+        name: "coordinator.changes",
+        kind: Kind::Broadcast,
+        facts: &[],
+        handler: Arc::new(follow),
+    });
+    bus.subscribe(stream_history::subscription(database.history()));
+    Ok(bus)
 }
 
 /// The database's part of readiness; it must answer now.

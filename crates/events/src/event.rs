@@ -1,8 +1,6 @@
-//! Events: facts in the past tense, and their encoding.
+//! Events: facts in the past tense.
 
-use prost::Message;
-use proto::events as wire;
-use types::{EventId, SessionId, Slug, StreamId};
+use types::{BroadcastId, EventId, SessionId, Slug, StreamId};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +12,8 @@ pub enum Fact {
         stream: StreamId,
         /// Its name in URLs.
         slug: Slug,
+        /// The time on air that begins.
+        broadcast: BroadcastId,
     },
     /// A stream ended: its publisher left and did not return within the grace period, or it was ended.
     StreamEnded {
@@ -21,6 +21,8 @@ pub enum Fact {
         stream: StreamId,
         /// Its name in URLs.
         slug: Slug,
+        /// The time on air that is over.
+        broadcast: Broadcast,
     },
     /// A stream has a new key; the old one is worth nothing.
     StreamKeyChanged {
@@ -58,6 +60,21 @@ pub enum Fact {
     },
 }
 
+/// One time on air, as its end tells it: all of it, so that who missed its start needs nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Broadcast {
+    /// Which.
+    pub id: BroadcastId,
+    /// When it began, Unix time in microseconds.
+    pub started_us: i64,
+    /// When it ended, Unix time in microseconds.
+    pub ended_us: i64,
+    /// The most viewers at once.
+    pub peak_viewers: u32,
+    /// Playback sessions opened.
+    pub sessions: u64,
+}
+
 /// A fact with what makes it deliverable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
@@ -69,18 +86,6 @@ pub struct Event {
     pub version: u64,
     /// What happened.
     pub fact: Fact,
-}
-
-/// Bytes that are no event.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DecodeError {
-    /// Not protobuf.
-    #[error("envelope: {0}")]
-    Protobuf(#[from] prost::DecodeError),
-    /// A field is missing or malformed.
-    #[error(transparent)]
-    Field(#[from] proto::ConvertError),
 }
 
 impl Event {
@@ -108,6 +113,14 @@ impl Event {
         }
     }
 
+    /// The kind of aggregate: the first word of [`Self::aggregate`].
+    pub fn kind(&self) -> &'static str {
+        match self.fact {
+            Fact::SettingChanged { .. } => "setting",
+            _ => "stream",
+        }
+    }
+
     /// The event's name, for logs and metrics.
     pub fn name(&self) -> &'static str {
         match self.fact {
@@ -120,140 +133,5 @@ impl Event {
             Fact::SessionRevoked { .. } => "SessionRevoked",
             Fact::SettingChanged { .. } => "SettingChanged",
         }
-    }
-
-    /// As `streamr.events.v1.Envelope`.
-    pub fn encode(&self) -> Vec<u8> {
-        use wire::envelope::Fact as Wire;
-        let fact = match &self.fact {
-            Fact::StreamStarted { stream, slug } => Wire::StreamStarted(wire::StreamStarted {
-                stream_id: stream.to_string(),
-                slug: slug.to_string(),
-            }),
-            Fact::StreamEnded { stream, slug } => Wire::StreamEnded(wire::StreamEnded {
-                stream_id: stream.to_string(),
-                slug: slug.to_string(),
-            }),
-            Fact::StreamKeyChanged { stream } => Wire::StreamKeyChanged(wire::StreamKeyChanged {
-                stream_id: stream.to_string(),
-            }),
-            Fact::StreamChanged { stream } => Wire::StreamChanged(wire::StreamChanged {
-                stream_id: stream.to_string(),
-            }),
-            Fact::StreamStopped { stream } => Wire::StreamStopped(wire::StreamStopped {
-                stream_id: stream.to_string(),
-            }),
-            Fact::StreamDeleted { stream, slug } => Wire::StreamDeleted(wire::StreamDeleted {
-                stream_id: stream.to_string(),
-                slug: slug.to_string(),
-            }),
-            Fact::SessionRevoked { stream, session } => {
-                Wire::SessionRevoked(wire::SessionRevoked {
-                    stream_id: stream.to_string(),
-                    session_id: session.to_string(),
-                })
-            }
-            Fact::SettingChanged { name } => {
-                Wire::SettingChanged(wire::SettingChanged { name: name.clone() })
-            }
-        };
-        wire::Envelope {
-            id: self.id.to_string(),
-            time_us: self.time_us,
-            aggregate: self.aggregate(),
-            version: self.version,
-            trace_parent: String::new(),
-            fact: Some(fact),
-        }
-        .encode_to_vec()
-    }
-
-    /// Reads what [`Self::encode`] wrote.
-    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        use proto::convert::field;
-        use wire::envelope::Fact as Wire;
-        let envelope = wire::Envelope::decode(bytes)?;
-        let fact = match envelope
-            .fact
-            .ok_or(proto::ConvertError::Field { field: "fact" })?
-        {
-            Wire::StreamStarted(fact) => Fact::StreamStarted {
-                stream: field(&fact.stream_id, "stream_id")?,
-                slug: field(&fact.slug, "slug")?,
-            },
-            Wire::StreamEnded(fact) => Fact::StreamEnded {
-                stream: field(&fact.stream_id, "stream_id")?,
-                slug: field(&fact.slug, "slug")?,
-            },
-            Wire::StreamKeyChanged(fact) => Fact::StreamKeyChanged {
-                stream: field(&fact.stream_id, "stream_id")?,
-            },
-            Wire::StreamChanged(fact) => Fact::StreamChanged {
-                stream: field(&fact.stream_id, "stream_id")?,
-            },
-            Wire::StreamStopped(fact) => Fact::StreamStopped {
-                stream: field(&fact.stream_id, "stream_id")?,
-            },
-            Wire::StreamDeleted(fact) => Fact::StreamDeleted {
-                stream: field(&fact.stream_id, "stream_id")?,
-                slug: field(&fact.slug, "slug")?,
-            },
-            Wire::SessionRevoked(fact) => Fact::SessionRevoked {
-                stream: field(&fact.stream_id, "stream_id")?,
-                session: field(&fact.session_id, "session_id")?,
-            },
-            Wire::SettingChanged(fact) => Fact::SettingChanged { name: fact.name },
-        };
-        Ok(Self {
-            id: field(&envelope.id, "id")?,
-            time_us: envelope.time_us,
-            version: envelope.version,
-            fact,
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn events_survive_the_wire() {
-        let stream = StreamId::new();
-        let slug: Slug = "live".parse().unwrap();
-        for fact in [
-            Fact::StreamStarted {
-                stream,
-                slug: slug.clone(),
-            },
-            Fact::StreamEnded {
-                stream,
-                slug: slug.clone(),
-            },
-            Fact::StreamKeyChanged { stream },
-            Fact::StreamChanged { stream },
-            Fact::StreamStopped { stream },
-            Fact::StreamDeleted { stream, slug },
-            Fact::SessionRevoked {
-                stream,
-                session: SessionId::new(),
-            },
-            Fact::SettingChanged {
-                name: "registration".to_owned(),
-            },
-        ] {
-            let event = Event {
-                id: EventId::new(),
-                time_us: 1_700_000_000_000_000,
-                version: 3,
-                fact,
-            };
-            assert_eq!(Event::decode(&event.encode()).unwrap(), event);
-        }
-    }
-
-    #[test]
-    fn an_envelope_without_a_fact_is_refused() {
-        assert!(Event::decode(&[]).is_err());
     }
 }

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use migrations::{Migrator, MigratorTrait};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr,
+    ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
     SqliteTransactionMode, TransactionOptions, TransactionTrait,
     sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
 use types::Secret;
 
 use crate::{
-    Audit, Idempotency, Links, Logins, Origins, OutboxTable, Settings, Shares, SigningKeys,
-    StorageError, Streams, Users,
+    Audit, Idempotency, Leases, Links, Logins, Origins, OutboxTable, Settings, Shares, SigningKeys,
+    StorageError, StreamHistory, Streams, Users,
 };
 
 /// How long a statement waits for a connection or another process's write.
@@ -104,6 +104,16 @@ impl Database {
         OutboxTable::new(self.clone())
     }
 
+    /// What is kept of past broadcasts.
+    pub fn history(&self) -> StreamHistory {
+        StreamHistory::new(self.clone())
+    }
+
+    /// What one process at a time may do.
+    pub fn leases(&self) -> Leases {
+        Leases::new(self.clone())
+    }
+
     /// Whether it answers.
     pub async fn ping(&self) -> Result<(), StorageError> {
         Ok(self.connection.ping().await?)
@@ -114,6 +124,10 @@ impl Database {
     pub async fn execute_for_tests(&self, statement: &str) -> Result<(), StorageError> {
         self.connection.execute_unprepared(statement).await?;
         Ok(())
+    }
+
+    pub(crate) fn is_sqlite(&self) -> bool {
+        self.connection.get_database_backend() == DbBackend::Sqlite
     }
 
     pub(crate) fn connection(&self) -> &DatabaseConnection {

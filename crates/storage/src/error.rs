@@ -1,6 +1,6 @@
 //! What can go wrong with the database.
 
-use sea_orm::{DbErr, SqlErr};
+use sea_orm::{DbErr, RuntimeErr, SqlErr};
 use types::{InvalidTransition, Slug, StreamId, UserId};
 
 /// The database refused or failed.
@@ -62,8 +62,48 @@ pub enum StorageError {
 }
 
 impl StorageError {
+    /// Whether the same may succeed later: the database is away, busy or not as it should be. What the
+    /// data itself forbids never will.
+    pub fn is_unavailable(&self) -> bool {
+        let Self::Database(error) = self else {
+            return false;
+        };
+        let (DbErr::Conn(cause) | DbErr::Exec(cause) | DbErr::Query(cause)) = error else {
+            return !matches!(error, DbErr::Type(_) | DbErr::Json(_) | DbErr::Custom(_));
+        };
+        let RuntimeErr::SqlxError(cause) = cause else {
+            return true;
+        };
+        let code = cause.as_database_error().and_then(|error| error.code());
+        code.is_none_or(|code| !is_data_fault(&code))
+    }
+
     /// Whether the database refused because the row exists.
     pub(crate) fn is_unique_violation(error: &DbErr) -> bool {
         matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
+    }
+}
+
+/// Whether a database's code says that a value or a constraint was violated: SQLSTATE classes 22 and 23 on
+/// PostgreSQL; CONSTRAINT, TOOBIG and MISMATCH, perhaps extended, on SQLite.
+fn is_data_fault(code: &str) -> bool {
+    match code.len() {
+        5 => code.starts_with("22") || code.starts_with("23"),
+        _ => matches!(code.parse::<u32>().map(|code| code & 0xff), Ok(18..=20)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_data_forbids_is_final() {
+        for code in ["23505", "22001", "787", "2067", "20"] {
+            assert!(is_data_fault(code), "{code}");
+        }
+        for code in ["57P01", "40001", "42P01", "5", "13", "nonsense"] {
+            assert!(!is_data_fault(code), "{code}");
+        }
     }
 }

@@ -1,14 +1,23 @@
 //! What happens to streams inside transactions: their life, whoever begins the transaction.
 
-use events::Fact;
+use events::{Broadcast, Fact};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, sea_query::Expr};
-use types::{StreamId, StreamState, UserId};
+use types::{BroadcastId, StreamId, StreamState, UserId};
 
 use crate::{
     NewAudit, StorageError, Stream,
     entity::stream,
-    outbox::{now, record},
+    outbox::{micros, now, record},
 };
+
+/// What was seen of a broadcast when it ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// The most viewers at once.
+    pub peak_viewers: u32,
+    /// Playback sessions opened.
+    pub sessions: u64,
+}
 
 /// Raises the version, which also locks the row until the transaction ends. Answers the new one.
 pub(crate) async fn bump_version(
@@ -39,6 +48,7 @@ pub(crate) async fn transition(
     connection: &impl ConnectionTrait,
     id: StreamId,
     to: StreamState,
+    seen: Seen,
 ) -> Result<(), StorageError> {
     let version = bump_version(connection, id).await?;
     let stream = find(connection, id).await?;
@@ -54,12 +64,37 @@ pub(crate) async fn transition(
             Fact::StreamChanged { stream: id }
         }
         (_, StreamState::Live | StreamState::Testing) => {
-            update = update.col_expr(stream::Column::StartedAt, Expr::value(at));
-            Fact::StreamStarted { stream: id, slug }
+            let broadcast = BroadcastId::new();
+            update = update
+                .col_expr(stream::Column::StartedAt, Expr::value(at))
+                .col_expr(
+                    stream::Column::BroadcastId,
+                    Expr::value(broadcast.as_uuid()),
+                );
+            Fact::StreamStarted {
+                stream: id,
+                slug,
+                broadcast,
+            }
         }
         (_, StreamState::Ready | StreamState::Offline) => {
-            update = update.col_expr(stream::Column::EndedAt, Expr::value(at));
-            Fact::StreamEnded { stream: id, slug }
+            let peak = i32::try_from(seen.peak_viewers).unwrap_or(i32::MAX);
+            update = update
+                .col_expr(stream::Column::EndedAt, Expr::value(at))
+                .col_expr(stream::Column::PeakViewers, Expr::value(peak));
+            let broadcast = Broadcast {
+                // On air since before broadcasts had ids.
+                id: stream.broadcast.unwrap_or_else(BroadcastId::new),
+                started_us: micros(stream.started_at.unwrap_or(at)),
+                ended_us: micros(at),
+                peak_viewers: seen.peak_viewers,
+                sessions: seen.sessions,
+            };
+            Fact::StreamEnded {
+                stream: id,
+                slug,
+                broadcast,
+            }
         }
     };
     update.exec(connection).await?;
@@ -70,8 +105,9 @@ pub(crate) async fn transition(
 pub(crate) async fn stop(
     connection: &impl ConnectionTrait,
     id: StreamId,
+    seen: Seen,
 ) -> Result<(), StorageError> {
-    transition(connection, id, StreamState::Offline).await?;
+    transition(connection, id, StreamState::Offline, seen).await?;
     stream::Entity::update_many()
         .col_expr(stream::Column::StoppedAt, Expr::value(now()))
         .filter(stream::Column::Id.eq(id.as_uuid()))
@@ -113,7 +149,7 @@ pub(crate) async fn stop_all_of(
 ) -> Result<(), StorageError> {
     for stream in all_of(connection, owner).await? {
         if stream.state.is_on_air() {
-            stop(connection, stream.id).await?;
+            stop(connection, stream.id, Seen::default()).await?;
         }
     }
     Ok(())

@@ -6,14 +6,14 @@ use sea_orm::{
     QueryOrder, QuerySelect, sea_query::Expr,
 };
 use time::OffsetDateTime;
-use types::{Slug, StreamId, StreamState, UserId, Visibility};
+use types::{BroadcastId, Slug, StreamId, StreamState, UserId, Visibility};
 use uuid::Uuid;
 
 use crate::{
     Database, NewAudit, StorageError, audit,
     entity::{stream, stream_key},
     outbox::{now, record},
-    stream_life::{about, bump_version, delete, find, stop, transition},
+    stream_life::{Seen, about, bump_version, delete, find, stop, transition},
 };
 
 /// Streams that one user may have.
@@ -54,6 +54,8 @@ pub struct Stream {
     pub peak_viewers: u32,
     /// When its owner or an admin last ended it.
     pub stopped_at: Option<OffsetDateTime>,
+    /// Its time on air, now or the last.
+    pub broadcast: Option<BroadcastId>,
 }
 
 impl Stream {
@@ -153,6 +155,7 @@ impl TryFrom<stream::Model> for Stream {
             testing: row.testing,
             peak_viewers: row.peak_viewers.cast_unsigned(),
             stopped_at: row.stopped_at,
+            broadcast: row.broadcast_id.map(BroadcastId::from_uuid),
         })
     }
 }
@@ -193,6 +196,7 @@ impl Streams {
             testing: Set(new.testing),
             peak_viewers: Set(0),
             stopped_at: Set(None),
+            broadcast_id: Set(None),
         };
         if let Err(error) = stream::Entity::insert(row)
             .exec_without_returning(&transaction)
@@ -251,10 +255,15 @@ impl Streams {
         Ok(stream)
     }
 
-    /// Ends a stream that is on air, whoever publishes it.
-    pub async fn stop(&self, id: StreamId, entry: NewAudit) -> Result<Stream, StorageError> {
+    /// Ends a stream that is on air, whoever publishes it; `seen` is what it was.
+    pub async fn stop(
+        &self,
+        id: StreamId,
+        seen: Seen,
+        entry: NewAudit,
+    ) -> Result<Stream, StorageError> {
         let transaction = self.database.begin().await?;
-        stop(&transaction, id).await?;
+        stop(&transaction, id, seen).await?;
         audit::write(&transaction, about(entry, id)).await?;
         let stream = find(&transaction, id).await?;
         transaction.commit().await?;
@@ -313,15 +322,17 @@ impl Streams {
         Ok(stream)
     }
 
-    /// Moves the stream on in its life and records the fact. Answers the stream after the move.
+    /// Moves the stream on in its life and records the fact. `seen` is what the broadcast was that this
+    /// ends, if it ends one. Answers the stream after the move.
     pub async fn transition(
         &self,
         id: StreamId,
         to: StreamState,
+        seen: Seen,
         entry: Option<NewAudit>,
     ) -> Result<Stream, StorageError> {
         let transaction = self.database.begin().await?;
-        transition(&transaction, id, to).await?;
+        transition(&transaction, id, to, seen).await?;
         if let Some(entry) = entry {
             audit::write(&transaction, about(entry, id)).await?;
         }
@@ -339,7 +350,7 @@ impl Streams {
         } else {
             StreamState::Live
         };
-        transition(&transaction, id, to).await?;
+        transition(&transaction, id, to, Seen::default()).await?;
         let stream = find(&transaction, id).await?;
         transaction.commit().await?;
         Ok(stream)

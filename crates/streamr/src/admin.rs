@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use coordinator::{owner_reset_link, setup_link};
 use runtime::{Config, config::Flags};
-use storage::{Database, NewAudit, User};
+use storage::{Database, NewAudit, Seen, User};
 use types::Slug;
 
 use crate::{banner, commands::open};
@@ -115,7 +115,10 @@ async fn stop(database: &Database, slug: &Slug) -> Result<()> {
     let stream = database.streams().by_slug(slug).await?;
     let stream = stream.with_context(|| format!("there is no stream named {slug}"))?;
     let entry = NewAudit::new("stream.ended");
-    database.streams().stop(stream.id, entry).await?;
+    database
+        .streams()
+        .stop(stream.id, Seen::default(), entry)
+        .await?;
     println!("{slug} was ended; its publisher is cut off within a second.");
     Ok(())
 }

@@ -84,6 +84,10 @@ id_newtype!(
     EventId
 );
 id_newtype!(
+    /// One time a stream is on air, from its start to its end.
+    BroadcastId
+);
+id_newtype!(
     /// A person with an account.
     UserId
 );

@@ -16,8 +16,8 @@ pub use access::{
     Registration, Role, Visibility,
 };
 pub use id::{
-    AuditId, EventId, InstanceId, InvitationId, LoginId, ParseIdError, PublishId, SessionId,
-    ShareLinkId, StreamId, UserId,
+    AuditId, BroadcastId, EventId, InstanceId, InvitationId, LoginId, ParseIdError, PublishId,
+    SessionId, ShareLinkId, StreamId, UserId,
 };
 pub use secret::Secret;
 pub use slug::{ParseSlugError, Slug};

@@ -7,7 +7,7 @@ use axum::{
     response::Response,
 };
 use serde::{Deserialize, Serialize};
-use storage::Stream;
+use storage::{Seen, Stream};
 use types::StreamState;
 use utoipa::ToSchema;
 
@@ -107,12 +107,16 @@ async fn move_stream(
     let moved = match to {
         StreamState::Offline => {
             let entry = from.audit_by(standing, "stream.ended");
-            streams.stop(stream.id, entry).await?
+            let live = api.live.get(stream.id);
+            let seen = live.map_or_else(Seen::default, |live| live.seen());
+            streams.stop(stream.id, seen, entry).await?
         }
         _ => {
             let mut entry = from.audit_by(standing, "stream.moved");
             entry.detail = Some(serde_json::json!({ "state": to }).to_string());
-            streams.transition(stream.id, to, Some(entry)).await?
+            streams
+                .transition(stream.id, to, Seen::default(), Some(entry))
+                .await?
         }
     };
     Ok(moved)

@@ -4,7 +4,7 @@ use std::{collections::HashMap, net::SocketAddr, path::PathBuf};
 
 use clap::Args;
 
-use super::{Config, ConfigError, LogFormat};
+use super::{Bus, Config, ConfigError, LogFormat};
 
 /// Flags that every program takes; they win over file and environment.
 #[derive(Debug, Clone, Default, Args)]
@@ -160,21 +160,7 @@ fn check(config: &Config) -> Result<(), ConfigError> {
             "no such database; write \"sqlite:<file>\" or \"postgres://<user>@<host>/<database>\"",
         ));
     }
-    match config.bus.url.expose().split(':').next() {
-        Some("local") => {}
-        Some("amqp" | "amqps") => {
-            return Err(ConfigError::secret(
-                "bus.url",
-                "RabbitMQ is not supported yet; write \"local:\"",
-            ));
-        }
-        _ => {
-            return Err(ConfigError::secret(
-                "bus.url",
-                "no such event bus; write \"local:\"",
-            ));
-        }
-    }
+    check_bus(&config.bus)?;
     match config.cache.url.expose().split(':').next() {
         Some("memory" | "redis" | "rediss") => {}
         _ => {
@@ -191,6 +177,25 @@ fn check(config: &Config) -> Result<(), ConfigError> {
             "cache.prefix",
             prefix,
             "write 1 to 64 letters, digits, \"-\", \"_\" or \".\"",
+        ));
+    }
+    Ok(())
+}
+
+fn check_bus(bus: &Bus) -> Result<(), ConfigError> {
+    let scheme = bus.url.expose().split(':').next();
+    if !matches!(scheme, Some("local" | "amqp" | "amqps")) {
+        return Err(ConfigError::secret(
+            "bus.url",
+            "no such event bus; write \"local:\" or \"amqp://<user>:<password>@<host>\"",
+        ));
+    }
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+    if bus.name.is_empty() || bus.name.len() > 64 || !bus.name.chars().all(fits) {
+        return Err(ConfigError::key(
+            "bus.name",
+            &bus.name,
+            "write 1 to 64 letters, digits, '-', '_' or '.'",
         ));
     }
     Ok(())
@@ -284,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_secret_is_never_shown() {
-        let error = load_env(&[("STREAMR__BUS__URL", "amqp://user:hunter2@host")])
+        let error = load_env(&[("STREAMR__BUS__URL", "nats://user:hunter2@host")])
             .unwrap_err()
             .to_string();
         assert!(!error.contains("hunter2"), "{error}");

@@ -81,14 +81,17 @@ pub struct Database {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Bus {
-    /// `local:`.
+    /// `local:`, `amqp://…` or `amqps://…`; of a cluster every node's, separated by commas.
     pub url: Secret<String>,
+    /// Prefixes what is declared on the broker: installations that share one need names of their own.
+    pub name: String,
 }
 
 impl Default for Bus {
     fn default() -> Self {
         Self {
             url: Secret::new("local:".to_owned()),
+            name: "streamr".to_owned(),
         }
     }
 }

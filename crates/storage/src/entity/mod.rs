@@ -5,8 +5,11 @@
 )]
 
 pub(crate) mod audit_entry;
+pub(crate) mod broadcast;
 pub(crate) mod idempotency_key;
+pub(crate) mod inbox;
 pub(crate) mod invitation;
+pub(crate) mod lease;
 pub(crate) mod login;
 pub(crate) mod one_time_link;
 pub(crate) mod origin;
@@ -20,4 +23,5 @@ pub(crate) mod share_link;
 pub(crate) mod signing_key;
 pub(crate) mod stream;
 pub(crate) mod stream_key;
+pub(crate) mod stream_total;
 pub(crate) mod user;

@@ -12,6 +12,8 @@ pub struct Model {
     pub created_at: TimeDateTimeWithTimeZone,
     pub sent_at: Option<TimeDateTimeWithTimeZone>,
     pub dead_at: Option<TimeDateTimeWithTimeZone>,
+    pub dead_in: Option<String>,
+    pub dead_reason: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -20,6 +20,7 @@ pub struct Model {
     pub testing: bool,
     pub peak_viewers: i32,
     pub stopped_at: Option<TimeDateTimeWithTimeZone>,
+    pub broadcast_id: Option<Uuid>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -20,10 +20,11 @@ macro_rules! contract {
     };
 }
 
+mod bus;
 mod people;
 
-use events::{Fact, Outbox};
-use storage::{Database, KeyHash, NewAudit, NewStream, OriginRecord, StorageError, Stream};
+use events::{Dead, Fact, Outbox};
+use storage::{Database, KeyHash, NewAudit, NewStream, OriginRecord, Seen, StorageError, Stream};
 use types::{Epoch, Msn, Secret, Slug, StreamId, StreamState};
 
 async fn sqlite() -> Database {
@@ -139,29 +140,35 @@ async fn a_new_key_replaces_the_old_one(database: Database) {
 
 async fn the_lifecycle_records_its_facts(database: Database) {
     let (stream, _) = a_stream(&database).await;
-    let live = database
-        .streams()
-        .transition(stream.id, StreamState::Live, None)
-        .await
-        .unwrap();
+    let streams = database.streams();
+    let move_to = |state, seen| streams.transition(stream.id, state, seen, None);
+    let live = move_to(StreamState::Live, Seen::default()).await.unwrap();
     assert!(live.started_at.is_some());
-    assert_eq!(
-        database.streams().by_id(stream.id).await.unwrap(),
-        Some(live.clone())
-    );
-    assert!(database.streams().on_air().await.unwrap().contains(&live));
-    database
-        .streams()
-        .transition(stream.id, StreamState::Offline, None)
-        .await
-        .unwrap();
+    assert_eq!(streams.by_id(stream.id).await.unwrap(), Some(live.clone()));
+    assert!(streams.on_air().await.unwrap().contains(&live));
+    let seen = Seen {
+        peak_viewers: 5,
+        sessions: 9,
+    };
+    let ended = move_to(StreamState::Offline, seen).await.unwrap();
+    assert_eq!(ended.peak_viewers, 5);
     let slug = stream.slug;
+    let (started, over) = (live.started_at.unwrap(), ended.ended_at.unwrap());
+    let micros = |at: time::OffsetDateTime| (at.unix_timestamp_nanos() / 1000) as i64;
+    let broadcast = events::Broadcast {
+        id: live.broadcast.unwrap(),
+        started_us: micros(started),
+        ended_us: micros(over),
+        peak_viewers: 5,
+        sessions: 9,
+    };
     let expected = [
         (
             2,
             Fact::StreamStarted {
                 stream: stream.id,
                 slug: slug.clone(),
+                broadcast: broadcast.id,
             },
         ),
         (
@@ -169,6 +176,7 @@ async fn the_lifecycle_records_its_facts(database: Database) {
             Fact::StreamEnded {
                 stream: stream.id,
                 slug,
+                broadcast,
             },
         ),
     ];
@@ -179,7 +187,7 @@ async fn an_invalid_move_changes_nothing(database: Database) {
     let (stream, _) = a_stream(&database).await;
     let refused = database
         .streams()
-        .transition(stream.id, StreamState::Offline, None)
+        .transition(stream.id, StreamState::Offline, Seen::default(), None)
         .await;
     assert!(matches!(refused, Err(StorageError::Transition(_))));
     assert_eq!(
@@ -260,7 +268,7 @@ async fn the_outbox_keeps_events_until_sent(database: Database) {
     let (stream, _) = a_stream(&database).await;
     database
         .streams()
-        .transition(stream.id, StreamState::Live, None)
+        .transition(stream.id, StreamState::Live, Seen::default(), None)
         .await
         .unwrap();
     let outbox = database.outbox();
@@ -268,10 +276,32 @@ async fn the_outbox_keeps_events_until_sent(database: Database) {
     let mine =
         |pending: Vec<events::Pending>| pending.into_iter().find(|p| p.event.aggregate() == about);
     let pending = mine(outbox.pending(10_000).await.unwrap()).unwrap();
-    outbox.mark_failed(pending.event.id, false).await.unwrap();
+    let id = pending.event.id;
+    outbox.mark_failed(&[id]).await.unwrap();
     let again = mine(outbox.pending(10_000).await.unwrap()).unwrap();
     assert_eq!((again.event.clone(), again.attempts), (pending.event, 1));
-    outbox.mark_sent(again.event.id).await.unwrap();
+    let dead = Dead {
+        id,
+        queue: "somewhere".to_owned(),
+        reason: "it says nothing".to_owned(),
+    };
+    outbox.mark_dead(&[dead]).await.unwrap();
+    assert!(mine(outbox.pending(10_000).await.unwrap()).is_none());
+    let letters = outbox.dead(10_000).await.unwrap();
+    let letter = letters.iter().find(|letter| letter.id == id).unwrap();
+    assert_eq!(
+        (
+            letter.name.as_str(),
+            letter.queue.as_str(),
+            letter.reason.as_str()
+        ),
+        ("StreamStarted", "somewhere", "it says nothing")
+    );
+    assert_eq!(outbox.revive(Some(id)).await.unwrap(), 1);
+    let revived = mine(outbox.pending(10_000).await.unwrap()).unwrap();
+    assert_eq!(revived.only.as_deref(), Some("somewhere"));
+    assert!(outbox.backlog().await.unwrap().events > 0);
+    outbox.mark_sent(&[id]).await.unwrap();
     assert!(mine(outbox.pending(10_000).await.unwrap()).is_none());
     outbox.purge().await.unwrap();
 }

@@ -3,7 +3,8 @@
 use events::Fact;
 use storage::{
     AuditFilter, Claim, Database, KeyPurpose, LinkPurpose, NewAudit, NewLogin, NewStream, NewUser,
-    Order, PlaybackSession, Rotation, Scope, Sealed, SecretHash, StorageError, StreamChange, User,
+    Order, PlaybackSession, Rotation, Scope, Sealed, SecretHash, Seen, StorageError, StreamChange,
+    User,
 };
 use time::{Duration, OffsetDateTime};
 use types::{Role, Secret, SessionId, StreamState, Visibility};
@@ -303,7 +304,7 @@ async fn a_rehearsal_starts_as_one_and_goes_live(database: Database) {
     let refused = streams.delete(stream.id, done()).await;
     assert!(matches!(refused, Err(StorageError::OnAir(_))));
     let live = streams
-        .transition(stream.id, StreamState::Live, Some(done()))
+        .transition(stream.id, StreamState::Live, Seen::default(), Some(done()))
         .await
         .unwrap();
     assert!(!live.is_restricted());
@@ -311,7 +312,10 @@ async fn a_rehearsal_starts_as_one_and_goes_live(database: Database) {
         live.started_at, testing.started_at,
         "it is the same broadcast"
     );
-    let stopped = streams.stop(stream.id, done()).await.unwrap();
+    let stopped = streams
+        .stop(stream.id, Seen::default(), done())
+        .await
+        .unwrap();
     assert_eq!(stopped.state, StreamState::Offline);
     streams.delete(stream.id, done()).await.unwrap();
     assert!(streams.by_id(stream.id).await.unwrap().is_none());
