@@ -1,4 +1,4 @@
-//! A stream plays in every player, in one process and in three.
+//! A stream plays in every player, in one process, in three, and from two of each.
 
 use anyhow::{Result, ensure};
 use testkit::{Fixture, Sandbox, Turn, Vlc, ffmpeg};
@@ -74,6 +74,12 @@ async fn a_stream_plays_everywhere_in_one_process() -> Result<()> {
 #[tokio::test]
 async fn a_stream_plays_everywhere_in_three_processes() -> Result<()> {
     let sandbox = Sandbox::distributed().start().await?;
+    scenario(&sandbox, plays_everywhere(&sandbox, "everywhere")).await
+}
+
+#[tokio::test]
+async fn a_stream_plays_everywhere_from_two_of_each() -> Result<()> {
+    let sandbox = Sandbox::cluster().start().await?;
     scenario(&sandbox, plays_everywhere(&sandbox, "everywhere")).await
 }
 
