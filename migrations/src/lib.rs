@@ -7,6 +7,7 @@ use sea_orm_migration::prelude::*;
 
 mod m0001_streams;
 mod m0002_people;
+mod m0004_indexes;
 
 /// All migrations, in order.
 #[derive(Debug)]
@@ -17,6 +18,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m0001_streams::Migration),
             Box::new(m0002_people::Migration),
+            Box::new(m0004_indexes::Migration),
         ]
     }
 }

@@ -9,6 +9,7 @@ mod entity;
 mod error;
 mod hash;
 mod idempotency;
+mod link;
 mod links;
 mod logins;
 mod origins;

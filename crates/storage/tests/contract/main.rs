@@ -21,6 +21,8 @@ macro_rules! contract {
 }
 
 mod people;
+mod plans;
+mod plugs;
 
 use events::{Fact, Outbox};
 use storage::{Database, KeyHash, NewAudit, NewStream, OriginRecord, StorageError, Stream};
