@@ -8,6 +8,7 @@ use sea_orm_migration::prelude::*;
 mod m0001_streams;
 mod m0002_people;
 mod m0003_bus;
+mod m0004_indexes;
 
 /// All migrations, in order.
 #[derive(Debug)]
@@ -19,6 +20,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_streams::Migration),
             Box::new(m0002_people::Migration),
             Box::new(m0003_bus::Migration),
+            Box::new(m0004_indexes::Migration),
         ]
     }
 }

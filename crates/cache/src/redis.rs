@@ -1,6 +1,5 @@
 //! The Redis adapter: bounded connections, a deadline on every call, every step one script.
 
-mod circuit;
 mod mark;
 mod scripts;
 
@@ -10,9 +9,10 @@ use deadpool_redis::{
     Manager, Pool,
     redis::{AsyncConnectionConfig, FromRedisValue, Script, ScriptInvocation},
 };
+use runtime::circuit::{Circuit, Names};
 use types::InstanceId;
 
-use self::{circuit::Circuit, mark::Mark, scripts::Scripts};
+use self::{mark::Mark, scripts::Scripts};
 use crate::{
     CacheError, Hits, Lease, MAX_ENTRIES,
     leases::{FLOOR_KEPT, Known},
@@ -24,6 +24,13 @@ const CALL: Duration = Duration::from_millis(250);
 const CONNECTIONS: usize = 16;
 /// Entries of one kind that are listed.
 const LISTED: usize = 10_000;
+
+const NAMES: Names = Names {
+    lost: "Redis does not answer; this process's memory does",
+    back: "Redis answers again",
+    failures_total: "streamr_cache_failures_total",
+    up: "streamr_cache_up",
+};
 
 /// What became of a wish for a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +90,7 @@ impl Redis {
             pool,
             prefix: prefix.to_owned(),
             scripts: Scripts::new(),
-            circuit: Circuit::default(),
+            circuit: Circuit::new(NAMES),
             mark: Mark::default(),
         })
     }

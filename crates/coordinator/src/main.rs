@@ -17,7 +17,7 @@ async fn main() -> anyhow::Result<()> {
     let telemetry = Telemetry::init(&config.log)?;
     let (shutdown, health) = (Shutdown::on_signal(), Health::default());
     data_folder(&config.data_dir)?;
-    let database = storage::Database::connect(&database_url(&config))
+    let database = storage::Database::open(&database_url(&config), config.database.max_connections)
         .await
         .context("open the database")?;
     let keys =

@@ -4,6 +4,7 @@
 //! Owns how a process lives. Knows nothing of media, of storage or of what any service does.
 
 pub mod backoff;
+pub mod circuit;
 pub mod config;
 pub mod gate;
 pub mod grpc;

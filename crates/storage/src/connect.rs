@@ -1,52 +1,76 @@
 //! Connecting, by URL scheme, and migrating.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 use migrations::{Migrator, MigratorTrait};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait,
-    sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
+    ConnectOptions, ConnectionTrait, DbBackend, DbErr,
+    sqlx::{
+        postgres::PgConnectOptions,
+        sqlite::{SqliteJournalMode, SqliteSynchronous},
+    },
 };
 use types::Secret;
 
 use crate::{
     Audit, Idempotency, Leases, Links, Logins, Origins, OutboxTable, Settings, Shares, SigningKeys,
     StorageError, StreamHistory, Streams, Users,
+    link::{Link, Transaction},
 };
 
-/// How long a statement waits for a connection or another process's write.
+/// How long a statement waits for another process's write on SQLite, and the first connection for a
+/// database that starts.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a statement waits for one of the pool's connections to PostgreSQL.
+const ACQUIRE: Duration = Duration::from_secs(2);
+/// How long a migration, or the wait for another process's, may take.
+const MIGRATION: Duration = Duration::from_secs(600);
+/// Connections to PostgreSQL when nothing is said.
+const CONNECTIONS: NonZeroU32 = NonZeroU32::new(16).unwrap();
+
+/// What PostgreSQL itself ends, in milliseconds: a statement, its wait for a lock, a transaction whose
+/// owner went silent; and when it looks after clients that vanished, in seconds.
+const LIMITS: [(&str, &str); 6] = [
+    ("statement_timeout", "5000"),
+    ("lock_timeout", "3000"),
+    ("idle_in_transaction_session_timeout", "10000"),
+    ("tcp_keepalives_idle", "30"),
+    ("tcp_keepalives_interval", "10"),
+    ("tcp_keepalives_count", "3"),
+];
 
 /// A database that is ready to use. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Database {
-    connection: DatabaseConnection,
+    link: Link,
 }
 
 impl Database {
-    /// Connects to `sqlite:<file>` (made when missing) or `postgres://…`, and brings the schema up to date.
+    /// [`Self::open`] with as many connections as are good for one small service.
     pub async fn connect(url: &Secret<String>) -> Result<Self, StorageError> {
+        Self::open(url, CONNECTIONS).await
+    }
+
+    /// Connects to `sqlite:<file>` (made when missing) or `postgres://…`, and brings the schema up to date.
+    /// PostgreSQL is used over `connections` at most; SQLite knows itself.
+    pub async fn open(url: &Secret<String>, connections: NonZeroU32) -> Result<Self, StorageError> {
         let mut options = match url.expose() {
             url if url.starts_with("sqlite:") => sqlite(url),
             url if url.starts_with("postgres:") || url.starts_with("postgresql:") => {
-                let mut options = ConnectOptions::new(url);
-                options.max_connections(16);
-                options
+                postgres(url, connections)
             }
             _ => return Err(StorageError::Scheme),
         };
-        options
-            .connect_timeout(PATIENCE)
-            .acquire_timeout(PATIENCE)
-            .sqlx_logging(false);
+        options.connect_timeout(PATIENCE).sqlx_logging(false);
         migrate(options.clone()).await?;
         let in_memory = options.get_url().contains(":memory:");
-        let connection = sea_orm::Database::connect(options).await?;
+        let pool = sea_orm::Database::connect(options).await?;
         if in_memory {
-            Migrator::up(&connection, None).await?;
+            Migrator::up(&pool, None).await?;
         }
-        Ok(Self { connection })
+        Ok(Self {
+            link: Link::new(pool),
+        })
     }
 
     /// Streams and their keys.
@@ -116,33 +140,27 @@ impl Database {
 
     /// Whether it answers.
     pub async fn ping(&self) -> Result<(), StorageError> {
-        Ok(self.connection.ping().await?)
+        Ok(self.link.ping().await?)
     }
 
     /// Runs a statement that no repository has: for tests of what the schema itself refuses.
     #[doc(hidden)]
     pub async fn execute_for_tests(&self, statement: &str) -> Result<(), StorageError> {
-        self.connection.execute_unprepared(statement).await?;
+        self.link.execute_unprepared(statement).await?;
         Ok(())
     }
 
     pub(crate) fn is_sqlite(&self) -> bool {
-        self.connection.get_database_backend() == DbBackend::Sqlite
+        self.link.get_database_backend() == DbBackend::Sqlite
     }
 
-    pub(crate) fn connection(&self) -> &DatabaseConnection {
-        &self.connection
+    pub(crate) fn connection(&self) -> &Link {
+        &self.link
     }
 
-    /// A transaction that will write. On SQLite it takes the write lock at once: one that starts by
-    /// reading and then writes would fail instead of waiting when another process wrote in between.
-    pub(crate) async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
-        let options = TransactionOptions {
-            isolation_level: None,
-            access_mode: None,
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-        };
-        self.connection.begin_with_options(options).await
+    /// A transaction that will write.
+    pub(crate) async fn begin(&self) -> Result<Transaction, DbErr> {
+        self.link.begin().await
     }
 }
 
@@ -159,16 +177,42 @@ async fn migrate(mut options: ConnectOptions) -> Result<(), StorageError> {
         return Ok(connection.close().await?);
     }
     options.max_connections(1).min_connections(1);
+    options.map_sqlx_postgres_opts(|options| {
+        let long = MIGRATION.as_millis().to_string();
+        let short_of = ["statement_timeout", "lock_timeout"];
+        with_limits(options).options(short_of.map(|name| (name, long.clone())))
+    });
     let connection = sea_orm::Database::connect(options).await?;
     connection.execute_unprepared(LOCK).await?;
     Migrator::up(&connection, None).await?;
     Ok(connection.close().await?)
 }
 
+fn with_limits(options: PgConnectOptions) -> PgConnectOptions {
+    options.application_name("streamr").options(LIMITS)
+}
+
+fn postgres(url: &str, connections: NonZeroU32) -> ConnectOptions {
+    // One scheme is known to the driver; both mean the same.
+    let url = match url.strip_prefix("postgresql:") {
+        Some(rest) => format!("postgres:{rest}"),
+        None => url.to_owned(),
+    };
+    let mut options = ConnectOptions::new(url);
+    // A connection is asked before it is used: one whose server was killed is replaced unseen.
+    options
+        .max_connections(connections.get())
+        .acquire_timeout(ACQUIRE)
+        .test_before_acquire(true)
+        .map_sqlx_postgres_opts(with_limits);
+    options
+}
+
 fn sqlite(url: &str) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
     // An in-memory database lives in its connection: a second one would be another database.
     options.max_connections(if url.contains(":memory:") { 1 } else { 4 });
+    options.acquire_timeout(PATIENCE);
     options.map_sqlx_sqlite_opts(|options| {
         options
             .create_if_missing(true)

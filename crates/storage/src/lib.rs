@@ -12,6 +12,7 @@ mod history;
 mod idempotency;
 mod inbox;
 mod leases;
+mod link;
 mod links;
 mod logins;
 mod origins;

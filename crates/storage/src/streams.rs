@@ -2,7 +2,7 @@
 
 use events::Fact;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, PaginatorTrait, QueryFilter,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter,
     QueryOrder, QuerySelect, sea_query::Expr,
 };
 use time::OffsetDateTime;
@@ -475,7 +475,7 @@ impl Streams {
 }
 
 async fn insert_key(
-    transaction: &DatabaseTransaction,
+    transaction: &impl ConnectionTrait,
     id: StreamId,
     key: KeyHash,
 ) -> Result<(), StorageError> {

@@ -14,7 +14,7 @@ use types::Slug;
 /// The database and the key ring of a data folder.
 pub(crate) async fn open(config: &Config) -> anyhow::Result<(Database, KeyRing)> {
     data_folder(&config.data_dir)?;
-    let database = Database::connect(&database_url(config))
+    let database = Database::open(&database_url(config), config.database.max_connections)
         .await
         .context("open the database")?;
     let keys =

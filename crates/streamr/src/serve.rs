@@ -25,7 +25,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let telemetry = Telemetry::init(&config.log)?;
     data_folder(&config.data_dir)?;
     let (shutdown, health) = (Shutdown::on_signal(), Health::default());
-    let database = Database::connect(&database_url(&config))
+    let database = Database::open(&database_url(&config), config.database.max_connections)
         .await
         .context("open the database")?;
     let keys =

@@ -1,6 +1,6 @@
 //! The configuration's sections, with their defaults.
 
-use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Deserializer, de};
 use types::{ByteCount, Registration, Secret};
@@ -70,11 +70,22 @@ impl Default for Config {
 }
 
 /// `database`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Database {
     /// `sqlite:<file>` or `postgres://…`; default: `streamr.db` in the data folder.
     pub url: Option<Secret<String>>,
+    /// Connections of one coordinator to PostgreSQL.
+    pub max_connections: NonZeroU32,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self {
+            url: None,
+            max_connections: NonZeroU32::MIN.saturating_add(15),
+        }
+    }
 }
 
 /// `bus`.

@@ -22,6 +22,8 @@ macro_rules! contract {
 
 mod bus;
 mod people;
+mod plans;
+mod plugs;
 
 use events::{Dead, Fact, Outbox};
 use storage::{Database, KeyHash, NewAudit, NewStream, OriginRecord, Seen, StorageError, Stream};

@@ -94,6 +94,11 @@ impl Engine {
         Ok(Self { name, child, log })
     }
 
+    /// What it wrote so far.
+    pub(super) fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
     /// Sends a signal by its name, such as `STOP`, to the server and its children.
     pub(super) fn signal(&self, signal: &str) -> Result<()> {
         let processes = family(self.child.id());
@@ -128,8 +133,11 @@ impl Engine {
             Ok(Some(()))
         });
         listening.await.with_context(|| {
-            let log = fs::read_to_string(&self.log).unwrap_or_default();
-            format!("{}: {}", self.name, tail(&log, 20))
+            format!(
+                "{}: {}",
+                self.name,
+                tail(&fs::read_to_string(&self.log).unwrap_or_default(), 20)
+            )
         })
     }
 }

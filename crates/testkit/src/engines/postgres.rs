@@ -23,6 +23,7 @@ pub struct Postgres {
     engine: Engine,
     address: SocketAddr,
     programs: PathBuf,
+    settings: Vec<String>,
     folder: TempDir,
 }
 
@@ -41,7 +42,12 @@ fn user() -> Option<&'static str> {
     is_root().then_some(USER)
 }
 
-fn launch(programs: &Path, address: SocketAddr, folder: &Path) -> Result<Engine> {
+fn launch(
+    programs: &Path,
+    address: SocketAddr,
+    settings: &[String],
+    folder: &Path,
+) -> Result<Engine> {
     // A process that was killed leaves this behind; its number may be another's by now.
     let _ = fs::remove_file(folder.join("data/postmaster.pid"));
     let mut arguments = vec!["-D".to_owned(), folder.join("data").display().to_string()];
@@ -53,6 +59,9 @@ fn launch(programs: &Path, address: SocketAddr, folder: &Path) -> Result<Engine>
     ] {
         arguments.extend(["-c".to_owned(), setting]);
     }
+    for setting in settings {
+        arguments.extend(["-c".to_owned(), setting.clone()]);
+    }
     let program = programs.join("postgres");
     Engine::start("postgres", &program, &arguments, user(), folder)
 }
@@ -60,6 +69,12 @@ fn launch(programs: &Path, address: SocketAddr, folder: &Path) -> Result<Engine>
 impl Postgres {
     /// Makes a cluster in a folder of its own and serves it on a free port.
     pub async fn start() -> Result<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// [`Self::start`] with settings, written `name=value`.
+    pub async fn start_with(settings: &[&str]) -> Result<Self> {
+        let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();
         let (programs, address, folder) = (programs()?, free_address(), tempfile::tempdir()?);
         let mut initdb = match user() {
             Some(user) => {
@@ -96,12 +111,13 @@ impl Postgres {
             "initdb: {}",
             String::from_utf8_lossy(&output.stderr)
         );
-        let mut engine = launch(&programs, address, folder.path())?;
+        let mut engine = launch(&programs, address, &settings, folder.path())?;
         engine.listens(address).await?;
         Ok(Self {
             engine,
             address,
             programs,
+            settings,
             folder,
         })
     }
@@ -109,6 +125,11 @@ impl Postgres {
     /// For `database.url`: a database that is there and empty.
     pub fn url(&self) -> String {
         format!("postgres://streamr@{}/postgres", self.address)
+    }
+
+    /// What it logged.
+    pub fn log(&self) -> String {
+        self.engine.log()
     }
 
     /// Kills it with all its children at once (SIGKILL).
@@ -124,7 +145,12 @@ impl Postgres {
     /// Starts it again on the same port and data; kills it first if it runs.
     pub async fn restart(&mut self) -> Result<()> {
         self.kill()?;
-        self.engine = launch(&self.programs, self.address, self.folder.path())?;
+        self.engine = launch(
+            &self.programs,
+            self.address,
+            &self.settings,
+            self.folder.path(),
+        )?;
         self.engine.listens(self.address).await
     }
 }
