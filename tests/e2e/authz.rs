@@ -54,9 +54,12 @@ fn needs(method: &str, path: &str) -> Option<Needs> {
         }
         ("post", "/api/v1/streams") => Needs::Login,
         (_, path) if path.starts_with("/api/v1/me") => Needs::Login,
-        ("get", "/api/v1/streams/{stream}" | "/api/v1/streams/{stream}/events") => {
-            Needs::StreamOrAdmin
-        }
+        (
+            "get",
+            "/api/v1/streams/{stream}"
+            | "/api/v1/streams/{stream}/events"
+            | "/api/v1/streams/{stream}/history",
+        ) => Needs::StreamOrAdmin,
         ("post", "/api/v1/streams/{stream}/state") => Needs::StreamOrAdmin,
         (_, path) if path.starts_with("/api/v1/streams/{stream}") => Needs::Stream,
         _ => return None,

@@ -4,7 +4,9 @@
 //! in process, and RabbitMQ. A change and its event are written in one transaction by `storage`; this
 //! crate knows no database.
 
+mod amqp;
 mod bus;
+mod dead_letters;
 mod event;
 mod local;
 mod outbox;
@@ -15,6 +17,7 @@ mod wire;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use bus::{Bus, BusError};
+pub use dead_letters::DeadLetters;
 pub use event::{Broadcast, Event, Fact};
 pub use outbox::{Backlog, Dead, DeadLetter, Outbox, OutboxError, Pending};
 pub use relay::Nudge;

@@ -172,6 +172,8 @@ async fn migrate(mut options: ConnectOptions) -> Result<(), StorageError> {
         if options.get_url().contains(":memory:") {
             return Ok(());
         }
+        // A second connection would judge a step by the schema before the last one.
+        options.max_connections(1);
         let connection = sea_orm::Database::connect(options).await?;
         Migrator::up(&connection, None).await?;
         return Ok(connection.close().await?);

@@ -74,7 +74,9 @@ impl StorageError {
         let RuntimeErr::SqlxError(cause) = cause else {
             return true;
         };
-        let code = cause.as_database_error().and_then(|error| error.code());
+        let code = cause
+            .as_database_error()
+            .and_then(sea_orm::sqlx::error::DatabaseError::code);
         code.is_none_or(|code| !is_data_fault(&code))
     }
 

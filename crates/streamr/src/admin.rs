@@ -1,12 +1,16 @@
 //! The operator's commands: for whoever can reach the data folder, when the pages are not enough.
 #![expect(clippy::print_stdout, reason = "commands answer on standard output")]
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use coordinator::{owner_reset_link, setup_link};
+use events::{DeadLetter, DeadLetters};
 use runtime::{Config, config::Flags};
 use storage::{Database, NewAudit, Seen, User};
-use types::Slug;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use types::{EventId, Slug};
 
 use crate::{banner, commands::open};
 
@@ -37,12 +41,30 @@ pub(crate) enum AdminCommand {
         #[command(flatten)]
         flags: Flags,
     },
+    /// List events that could not be applied, or send them back.
+    DeadLetters {
+        #[command(subcommand)]
+        command: Option<DeadLettersCommand>,
+        #[command(flatten)]
+        flags: Flags,
+    },
     /// End a stream that is on air.
     Stop {
         /// The stream's name.
         stream: Slug,
         #[command(flatten)]
         flags: Flags,
+    },
+}
+
+/// What is done with events that could not be applied.
+#[derive(Subcommand)]
+pub(crate) enum DeadLettersCommand {
+    /// Send them back to the queue they died in, once what kept them from being applied is mended.
+    Replay {
+        /// This one only.
+        #[arg(long)]
+        id: Option<EventId>,
     },
 }
 
@@ -54,6 +76,7 @@ impl AdminCommand {
             | Self::ResetOwner { flags }
             | Self::Ban { flags, .. }
             | Self::Unban { flags, .. }
+            | Self::DeadLetters { flags, .. }
             | Self::Stop { flags, .. } => flags,
         }
     }
@@ -84,6 +107,9 @@ pub(crate) async fn run(config: &Config, command: AdminCommand) -> Result<()> {
         },
         AdminCommand::Ban { email, .. } => ban(&database, &email, true).await?,
         AdminCommand::Unban { email, .. } => ban(&database, &email, false).await?,
+        AdminCommand::DeadLetters { command, .. } => {
+            dead_letters(config, &database, command).await?;
+        }
         AdminCommand::Stop { stream, .. } => stop(&database, &stream).await?,
     }
     Ok(())
@@ -121,4 +147,50 @@ async fn stop(database: &Database, slug: &Slug) -> Result<()> {
         .await?;
     println!("{slug} was ended; its publisher is cut off within a second.");
     Ok(())
+}
+
+/// Letters listed at once.
+const LISTED: u32 = 100;
+
+async fn dead_letters(
+    config: &Config,
+    database: &Database,
+    command: Option<DeadLettersCommand>,
+) -> Result<()> {
+    let outbox = Arc::new(database.outbox());
+    let letters = DeadLetters::new(&config.bus.url, &config.bus.name, outbox)?;
+    if let Some(DeadLettersCommand::Replay { id }) = command {
+        let replayed = letters.replay(id).await.context("send back dead letters")?;
+        match (replayed, id) {
+            (0, Some(id)) => bail!("there is no dead letter {id}"),
+            (0, None) => println!("There are no dead letters."),
+            _ => println!("Sent back: {replayed}."),
+        }
+        return Ok(());
+    }
+    let listed = letters.list(LISTED).await.context("list dead letters")?;
+    if listed.is_empty() {
+        println!("There are no dead letters.");
+    }
+    for letter in &listed {
+        println!("{}", line(letter));
+    }
+    if listed.len() >= LISTED as usize {
+        println!("There may be more; these are the oldest.");
+    }
+    Ok(())
+}
+
+fn line(letter: &DeadLetter) -> String {
+    let at = OffsetDateTime::UNIX_EPOCH + time::Duration::microseconds(letter.died_us);
+    let at = at.replace_nanosecond(0).unwrap_or(at);
+    let at = at.format(&Rfc3339).unwrap_or_default();
+    let name = Some(letter.name.as_str()).filter(|name| !name.is_empty());
+    format!(
+        "{at}  {}  {}  {}  {}",
+        letter.id,
+        name.unwrap_or("(unreadable)"),
+        letter.queue,
+        letter.reason
+    )
 }

@@ -1,7 +1,7 @@
 //! What end-to-end tests are made of: sandboxes of real processes, publishers, players and checks.
 //!
 //! Owns the running of our programs as processes ([`Sandbox`]), synthetic sources ([`Fixture`],
-//! [`Publication`]), an ACME server ([`Pebble`]), viewers ([`FlvViewer`], [`RtmpPlayer`], [`hls::Viewer`], [`Browser`], [`Vlc`], `ffmpeg`)
+//! [`Publication`]), an ACME server ([`Pebble`]), the engines that services run on ([`engines`]), viewers ([`FlvViewer`], [`RtmpPlayer`], [`hls::Viewer`], [`Browser`], [`Vlc`], `ffmpeg`)
 //! and the checker of RFC 8216bis ([`hls::check`]). Imports no service: it knows them as programs, by their
 //! ports and URLs. For tests only.
 

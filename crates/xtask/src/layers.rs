@@ -167,7 +167,9 @@ fn problem(arrow: &Arrow) -> Option<String> {
             )
         });
     }
-    if arrow.dev && to == "testkit" || from == to {
+    // The bus is tested on outboxes that are real.
+    let tested = to == "testkit" || (from == "events" && to == "storage");
+    if arrow.dev && tested || from == to {
         return None;
     }
     let (upper, lower) = (layer(from)?, layer(to)?);

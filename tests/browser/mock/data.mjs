@@ -54,6 +54,15 @@ export function samples(until = Date.now()) {
   });
 }
 
+export const history = {
+  items: [
+    { id: id(503), started_at: ago(DAY), ended_at: ago(DAY - 95 * MINUTE), peak_viewers: 128, sessions: 412 },
+    { id: id(502), started_at: ago(3 * DAY), ended_at: ago(3 * DAY - 61 * MINUTE), peak_viewers: 64, sessions: 1207 },
+    { id: id(501), started_at: ago(9 * DAY), ended_at: ago(9 * DAY - 12 * MINUTE), peak_viewers: 0, sessions: 0 },
+  ],
+  next: null,
+  totals: { broadcasts: 3, live_seconds: 168 * 60, sessions: 1619 },
+};
 export const links = [
   { id: id(201), label: "Family", created_at: ago(9 * DAY), last_used_at: ago(50 * MINUTE) },
   { id: id(202), label: "The Tuesday football group and everyone’s partners", created_at: ago(2 * DAY), last_used_at: null },

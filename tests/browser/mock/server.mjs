@@ -125,6 +125,7 @@ const USUAL = {
     return { session: "s", token: "t0k3n", expires_in: 300, playlist: `${playback.hls}?token=t0k3n`, friends_playlist: `${playback.friends}?token=t0k3n`, flv: `${playback.flv}?token=t0k3n`, rtmp: `rtmp://localhost:1935/live/${slug}?token=t0k3n` };
   },
   "GET /streams/*/sessions": list(data.sessions),
+  "GET /streams/*/history": ({ scenario }) => (scenario.stream?.state === "ready" ? { ...data.history, items: [], totals: { broadcasts: 0, live_seconds: 0, sessions: 0 } } : data.history),
   "GET /streams/*/links": list(data.links),
   "POST /streams/*/links": ({ body, scenario }) => ({ id: "new", label: body.label, created_at: data.ago(0), last_used_at: null, secret: "s3cr3t", url: `/watch/${scenario.stream?.slug ?? "friday-night"}#share=s3cr3t-9f2c7b1e4a6d80359f2c7b1e` }),
   "GET /streams/*/health": ({ scenario }) => (scenario.samples ? { samples: data.samples(scenario.samples === "now" ? Date.now() : scenario.samples), now: scenario.stream?.health ?? data.health } : { samples: [], now: null }),

@@ -238,6 +238,8 @@ export const states = {
   "live-warning": { path: "/streams/friday-night/live", shows: "keyframe interval to 2 s", user: owner, stream: { ...mine, health: warning }, samples: "now" },
   "live-reconnecting": { path: "/streams/friday-night/live", shows: "OBS is gone", user: owner, stream: { ...mine, reconnecting: true }, samples: "now" },
   "live-offline": { path: "/streams/friday-night/live", shows: "The graphs show what was last", user: owner, stream: { ...mine, ...quiet }, samples: Date.parse(quiet.ended_at) },
+  "live-history": { path: "/streams/friday-night/live", shows: "Past broadcasts", user: owner, stream: { ...mine, ...quiet }, samples: Date.parse(quiet.ended_at) },
+  "live-history-error": { path: "/streams/friday-night/live", shows: "Try again", user: owner, stream: { ...mine, ...quiet }, samples: Date.parse(quiet.ended_at), answers: { "GET /streams/*/history": broken } },
   "live-never": { path: "/streams/friday-night/live", shows: "Not live yet", user: owner, stream: { ...mine, ...fresh } },
   "live-rehearsal": { path: "/streams/friday-night/live", shows: "Go live", user: owner, stream: { ...mine, state: "testing", testing: true }, samples: "now" },
   "live-end": { path: "/streams/friday-night/live", shows: "End the stream?", user: owner, stream: mine, samples: "now", act: (page) => button(page, "End stream") },

@@ -13,6 +13,7 @@ mod events;
 mod extract;
 mod gate;
 mod health;
+mod history;
 mod idempotency;
 mod instance;
 mod links;
@@ -103,6 +104,7 @@ fn stream_routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(shares::list, shares::create))
         .routes(routes!(shares::revoke))
         .routes(routes!(health::read))
+        .routes(routes!(history::read))
 }
 
 fn admin_routes() -> OpenApiRouter<Arc<Api>> {

@@ -2,9 +2,11 @@
 //! test may kill, stop and restart what is its own. Those that run already are not touched.
 
 mod postgres;
+mod rabbitmq;
 mod redis;
 
 pub use postgres::{Postgres, add_database};
+pub use rabbitmq::RabbitMq;
 pub use redis::Redis;
 
 use std::{

@@ -3,6 +3,7 @@
 import { call } from './call';
 import type {
   AuditEntry,
+  BroadcastHistory,
   HealthHistory,
   List,
   NewShareLink,
@@ -39,6 +40,9 @@ export const moveStream = (s: string, state: Extract<StreamState, 'live' | 'offl
 
 export const healthHistory = (s: string, signal?: AbortSignal): Promise<HealthHistory> =>
   call('get', '/streams/{stream}/health', { path: { stream: s }, signal });
+
+export const streamHistory = (s: string, after?: string): Promise<BroadcastHistory> =>
+  call('get', '/streams/{stream}/history', { path: { stream: s }, query: { after, limit: 10 } });
 
 export const playbackSessions = (s: string, after?: string): Promise<List<SessionEntry>> =>
   call('get', '/streams/{stream}/sessions', { path: { stream: s }, query: { after } });
