@@ -21,6 +21,20 @@ function look() {
   };
 }
 
+// Notes how long the picture stands still.
+function noteFreezes() {
+  let [time, since, longest] = [-1, performance.now(), 0];
+  const read = () => {
+    const now = performance.now();
+    const current = document.querySelector("video")?.currentTime ?? -1;
+    longest = Math.max(longest, now - since);
+    if (current !== time) [time, since] = [current, now];
+    return longest;
+  };
+  setInterval(read, 50);
+  window.longestFreeze = read;
+}
+
 async function watch({ url, state, patienceMs, watchMs, screenshot }) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
   try {
@@ -40,6 +54,7 @@ async function watch({ url, state, patienceMs, watchMs, screenshot }) {
     }
     const startupMs = Date.now() - opened;
     const before = await page.evaluate(look);
+    await page.evaluate(noteFreezes);
     await page.waitForTimeout(watchMs);
     const after = await page.evaluate(look);
     if (screenshot) await page.screenshot({ path: screenshot });
@@ -52,6 +67,7 @@ async function watch({ url, state, patienceMs, watchMs, screenshot }) {
       audioBytes: after.audioBytes - before.audioBytes,
       muted: after.muted,
       startupMs,
+      longestFreezeMs: Math.round(await page.evaluate(() => window.longestFreeze())),
       errors,
     };
   } finally {

@@ -28,6 +28,7 @@ mod newcomer;
 mod pages;
 mod playback;
 mod playlists;
+mod plugs;
 mod private;
 mod restart;
 mod rights;

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use events::{Event, Fact, Handler, HandlerError};
-use storage::Database;
+use storage::{Database, SIGNING_KEYS};
 use types::{PublishId, StreamId};
 
-use crate::{Error, feeds::Feeds, live::Live, origins::Origins, settings::RuntimeSettings};
+use crate::{
+    Error, accounts::Signing, feeds::Feeds, live::Live, origins::Origins, settings::RuntimeSettings,
+};
 
 /// Makes what is live follow what was changed, whichever process changed it.
 pub(crate) struct FollowChanges {
@@ -15,6 +17,7 @@ pub(crate) struct FollowChanges {
     pub(crate) live: Arc<Live>,
     pub(crate) origins: Arc<Origins>,
     pub(crate) settings: RuntimeSettings,
+    pub(crate) signing: Signing,
     pub(crate) feeds: Feeds,
 }
 
@@ -65,6 +68,11 @@ impl FollowChanges {
             Fact::StreamDeleted { stream, .. } => self.stop(*stream, STREAM_DELETED).await?,
             Fact::SessionRevoked { stream, session } => {
                 self.live.revoke_session(*stream, *session);
+            }
+            Fact::SettingChanged { name } if name == SIGNING_KEYS => {
+                self.signing.refresh().await?;
+                let keys = self.signing.playback_keys().public_keys();
+                self.live.set_playback_keys(keys);
             }
             Fact::SettingChanged { .. } => self.settings.refresh().await?,
             _ => {}

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use runtime::Shutdown;
 use storage::Database;
+use types::InstanceId;
 
 use crate::{
     Error,
@@ -21,6 +22,7 @@ pub(crate) struct Housekeeping {
     pub(crate) live: Arc<Live>,
     pub(crate) settings: RuntimeSettings,
     pub(crate) signing: Signing,
+    pub(crate) instance: InstanceId,
 }
 
 impl Housekeeping {
@@ -31,6 +33,7 @@ impl Housekeeping {
             live,
             settings,
             signing,
+            instance,
         } = self;
         shutdown.spawn_until_cancelled(async move {
             loop {
@@ -41,20 +44,24 @@ impl Housekeeping {
         shutdown.spawn_until_cancelled(async move {
             loop {
                 tokio::time::sleep(KEYS_REFRESH).await;
-                complain("signing keys", signing.refresh().await);
+                complain("signing keys", signing.refresh().await.map(|_| ()));
                 live.set_playback_keys(signing.playback_keys().public_keys());
             }
         });
         shutdown.spawn_until_cancelled(async move {
             loop {
                 tokio::time::sleep(PURGE).await;
-                complain("purge", purge(&database).await);
+                complain("purge", purge(&database, instance).await);
             }
         });
     }
 }
 
-async fn purge(database: &Database) -> Result<(), Error> {
+/// One coordinator does it for all.
+async fn purge(database: &Database, instance: InstanceId) -> Result<(), Error> {
+    if !database.leases().take("purge", instance, PURGE / 2).await? {
+        return Ok(());
+    }
     database.logins().purge().await?;
     database.links().purge().await?;
     database.shares().purge().await?;

@@ -13,10 +13,10 @@ use axum::{
 use tower_http::compression::CompressionLayer;
 use web::Asset;
 
-use crate::{Settings, rest::Links};
+use crate::{Settings, registry::Registry, rest::Links};
 
 /// The routes. What is no page, file or API is the front page's to explain.
-pub(crate) fn routes(settings: Settings) -> Router {
+pub(crate) fn routes(settings: Settings, registry: Registry) -> Router {
     Router::new()
         .route("/", get(front))
         .route("/setup", get(front))
@@ -37,21 +37,27 @@ pub(crate) fn routes(settings: Settings) -> Router {
         .route("/favicon.svg", get(favicon))
         .fallback(nowhere)
         .layer(CompressionLayer::new())
-        .with_state(Arc::new(settings))
+        .with_state(Arc::new(Known { settings, registry }))
 }
 
-type Shared = State<Arc<Settings>>;
-
-async fn front(State(settings): Shared, headers: HeaderMap) -> Response {
-    page(StatusCode::OK, web::page(), &headers, &settings)
+/// What pages are told of.
+struct Known {
+    settings: Settings,
+    registry: Registry,
 }
 
-async fn watch(State(settings): Shared, headers: HeaderMap) -> Response {
-    page(StatusCode::OK, web::watch_page(), &headers, &settings)
+type Shared = State<Arc<Known>>;
+
+async fn front(State(known): Shared, headers: HeaderMap) -> Response {
+    page(StatusCode::OK, web::page(), &headers, &known)
 }
 
-async fn nowhere(State(settings): Shared, headers: HeaderMap) -> Response {
-    page(StatusCode::NOT_FOUND, web::page(), &headers, &settings)
+async fn watch(State(known): Shared, headers: HeaderMap) -> Response {
+    page(StatusCode::OK, web::watch_page(), &headers, &known)
+}
+
+async fn nowhere(State(known): Shared, headers: HeaderMap) -> Response {
+    page(StatusCode::NOT_FOUND, web::page(), &headers, &known)
 }
 
 async fn file(Path(path): Path<String>, headers: HeaderMap) -> Response {
@@ -80,10 +86,18 @@ fn policy(playback: &str) -> String {
     )
 }
 
-fn page(status: StatusCode, asset: Asset, request: &HeaderMap, settings: &Settings) -> Response {
+fn page(status: StatusCode, asset: Asset, request: &HeaderMap, known: &Known) -> Response {
     let mut response = respond(status, asset, request);
-    let links = Links::of(request, settings);
-    let policy = HeaderValue::try_from(policy(links.playback()))
+    let links = Links::of(request, &known.settings);
+    let mut playback = vec![links.playback().to_owned()];
+    playback.extend(
+        known
+            .registry
+            .edges()
+            .into_iter()
+            .map(|edge| edge.playback_url),
+    );
+    let policy = HeaderValue::try_from(policy(&playback.join(" ")))
         .unwrap_or(HeaderValue::from_static("default-src 'none'"));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_SECURITY_POLICY, policy);
@@ -143,8 +157,8 @@ mod tests {
 
     #[test]
     fn the_policy_has_no_inline_and_no_foreign_source() {
-        let policy = policy("http://localhost:8080");
+        let policy = policy("http://localhost:8080 https://b.example");
         assert!(!policy.contains("unsafe") && !policy.contains('*'));
-        assert!(policy.contains("connect-src 'self' http://localhost:8080;"));
+        assert!(policy.contains("connect-src 'self' http://localhost:8080 https://b.example;"));
     }
 }

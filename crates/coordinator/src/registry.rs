@@ -47,6 +47,13 @@ pub(crate) struct Registry {
     inner: Arc<Inner>,
 }
 
+/// Whether it can stand in a playlist and in a page's policy as it is.
+fn is_plain(url: &str) -> bool {
+    let forbidden =
+        |c: char| c.is_whitespace() || c.is_control() || matches!(c, ';' | ',' | '"' | '\'');
+    url.starts_with("http") && !url.contains(forbidden)
+}
+
 fn session_key(stream: StreamId, session: SessionId) -> String {
     format!("session/{stream}/{session}")
 }
@@ -165,9 +172,7 @@ impl Registry {
     /// Edges that have a name of their own.
     pub(crate) fn edges(&self) -> Vec<Edge> {
         let present = self.instances();
-        let named = present
-            .iter()
-            .filter(|known| !known.playback_url.is_empty());
+        let named = present.iter().filter(|known| is_plain(&known.playback_url));
         named
             .map(|known| Edge {
                 instance_id: known.instance_id.clone(),

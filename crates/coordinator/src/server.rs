@@ -123,6 +123,7 @@ impl Server {
             live: Arc::clone(&live),
             origins,
             settings: runtime.clone(),
+            signing: accounts.signing.clone(),
             feeds: feeds.clone(),
         };
         let bus = open_bus(&settings, &database, &nudge, follow)?;
@@ -131,6 +132,7 @@ impl Server {
             live: Arc::clone(&live),
             settings: runtime.clone(),
             signing: accounts.signing.clone(),
+            instance: settings.instance,
         };
         let rest = rest::routes(rest::Api {
             database: database.clone(),
@@ -145,7 +147,7 @@ impl Server {
             histories,
             nudge,
         })
-        .merge(pages::routes(settings.clone()));
+        .merge(pages::routes(settings.clone(), registry.clone()));
         let instance = settings.instance;
         let address = format!("http://{}", settings.grpc_bind);
         let (tls, limits) = (settings.tls, settings.limits);
@@ -307,7 +309,8 @@ impl People {
         let runtime =
             RuntimeSettings::open(database.clone(), Arc::clone(live), registration).await?;
         let rotation = settings.key_rotation;
-        let signing = Signing::open(database.clone(), keys.clone(), rotation).await?;
+        let signing =
+            Signing::open(database.clone(), keys.clone(), rotation, settings.instance).await?;
         live.set_playback_keys(signing.playback_keys().public_keys());
         let (mailer, postman) = Mailer::new(&settings.mail)?;
         let accounts = Accounts::new(

@@ -37,7 +37,7 @@ pub use origins::{OriginKey, OriginRecord, Origins};
 pub use outbox::OutboxTable;
 pub use settings::{Setting, Settings};
 pub use shares::{PlaybackSession, ShareLink, Shares};
-pub use signing_keys::{KeyPurpose, SigningKeyRecord, SigningKeys};
+pub use signing_keys::{KeyPurpose, SIGNING_KEYS, SigningKeyRecord, SigningKeys};
 pub use stream_life::Seen;
 pub use streams::{KeyHash, NewStream, Scope, Stream, StreamChange, Streams};
 pub use users::{NewUser, User, Users};

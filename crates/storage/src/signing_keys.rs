@@ -1,9 +1,18 @@
 //! Keys that tokens are signed with: public halves, and the private ones sealed.
 
+use events::Fact;
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use time::OffsetDateTime;
 
-use crate::{Database, StorageError, entity::signing_key, hash::Sealed, outbox::now};
+use crate::{
+    Database, StorageError,
+    entity::signing_key,
+    hash::Sealed,
+    outbox::{now, record},
+};
+
+/// What [`Fact::SettingChanged`] names when there is a new key.
+pub const SIGNING_KEYS: &str = "signing-keys";
 
 /// What a key signs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +84,7 @@ impl SigningKeys {
             .collect()
     }
 
-    /// Keeps a new key.
+    /// Keeps a new key, and lets every coordinator know ([`SIGNING_KEYS`]).
     pub async fn add(
         &self,
         purpose: KeyPurpose,
@@ -90,10 +99,14 @@ impl SigningKeys {
             sealed: Set(sealed.0),
             created_at: Set(now()),
         };
+        let transaction = self.database.begin().await?;
         signing_key::Entity::insert(row)
-            .exec_without_returning(self.database.connection())
+            .exec_without_returning(&transaction)
             .await?;
-        Ok(())
+        let version = now().unix_timestamp().unsigned_abs();
+        let name = SIGNING_KEYS.to_owned();
+        record(&transaction, version, Fact::SettingChanged { name }).await?;
+        Ok(transaction.commit().await?)
     }
 
     /// Forgets keys of a purpose made before `before`: nothing that they signed counts any more.

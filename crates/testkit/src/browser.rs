@@ -63,6 +63,8 @@ pub struct PageReport {
     pub muted: bool,
     /// Milliseconds from opening the page to the state waited for.
     pub startup_ms: u64,
+    /// The longest time the picture stood still while watched, in milliseconds.
+    pub longest_freeze_ms: u64,
     /// Errors on the console and of the page.
     pub errors: Vec<String>,
 }

@@ -141,9 +141,14 @@ pub async fn decode_with(program: &Path, url: &str, seconds: u32) -> Result<Deco
     Ok(decoded)
 }
 
-/// Lines that ffmpeg writes of fragmented MP4 whatever a server does: it reads the initialization segment
-/// again with every segment.
-const NOISE: [&str; 2] = ["Found duplicated MOOV Atom", "Last message repeated"];
+/// Lines that ffmpeg writes whatever a server does: it reads the initialization segment again with every
+/// segment, and tries to go on with one server's connection at the other of two that a multivariant names.
+const NOISE: [&str; 4] = [
+    "Found duplicated MOOV Atom",
+    "Last message repeated",
+    "Cannot reuse HTTP connection for different host",
+    "keepalive request failed for",
+];
 
 fn complaints(said: &str) -> Vec<String> {
     let is_noise = |line: &&str| NOISE.iter().any(|noise| line.contains(noise));

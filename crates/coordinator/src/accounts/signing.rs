@@ -8,7 +8,7 @@ use auth::{
 use parking_lot::RwLock;
 use storage::{Database, KeyPurpose, SigningKeyRecord};
 use time::OffsetDateTime;
-use types::Secret;
+use types::{InstanceId, Secret};
 
 use crate::{Error, KeyError, KeyRing};
 
@@ -16,6 +16,14 @@ use crate::{Error, KeyError, KeyRing};
 const PUBLISHED: Duration = Duration::from_secs(90);
 /// How often keys are read again.
 pub(crate) const REFRESH: Duration = Duration::from_secs(30);
+
+/// Who makes keys holds this lease.
+const MAKER: &str = "signing-keys";
+/// For so long.
+const MAKING: Duration = Duration::from_secs(5);
+/// How often the first keys are looked for that another coordinator makes, and for how long.
+const FIRST: Duration = Duration::from_millis(100);
+const FIRST_PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Default)]
 struct Keys {
@@ -35,6 +43,7 @@ pub(crate) struct Signing {
     database: Database,
     ring: KeyRing,
     rotation: Duration,
+    instance: InstanceId,
     keys: Arc<RwLock<Both>>,
 }
 
@@ -49,35 +58,52 @@ impl Signing {
         database: Database,
         ring: KeyRing,
         rotation: Duration,
+        instance: InstanceId,
     ) -> Result<Self, Error> {
         let signing = Self {
             database,
             ring,
             rotation,
+            instance,
             keys: Arc::default(),
         };
-        signing.refresh().await?;
+        let first = async {
+            while !signing.refresh().await? {
+                tokio::time::sleep(FIRST).await;
+            }
+            Ok::<(), Error>(())
+        };
+        tokio::time::timeout(FIRST_PATIENCE, first)
+            .await
+            .map_err(|_| Error::TooSlow("another coordinator, which makes the first keys,"))??;
         Ok(signing)
     }
 
-    /// Reads the keys again, makes a new one when it is time, and forgets what is over.
-    pub(crate) async fn refresh(&self) -> Result<(), Error> {
+    /// Reads the keys again, makes a new one when it is time, and forgets what is over. `false`: another
+    /// coordinator makes the first ones.
+    pub(crate) async fn refresh(&self) -> Result<bool, Error> {
         let access = self
             .keys_of(KeyPurpose::Access, AccessClaims::LIFETIME)
             .await?;
         let playback = self
             .keys_of(KeyPurpose::Playback, PlaybackClaims::LIFETIME)
             .await?;
-        *self.keys.write() = Both { access, playback };
-        Ok(())
+        let complete = access.signing.is_some() && playback.signing.is_some();
+        if complete {
+            *self.keys.write() = Both { access, playback };
+        }
+        Ok(complete)
     }
 
     async fn keys_of(&self, purpose: KeyPurpose, lifetime: Duration) -> Result<Keys, Error> {
         let repository = self.database.signing_keys();
         let mut records = repository.of(purpose).await?;
         let now = OffsetDateTime::now_utc();
-        let newest = records.last().map(|record| now - record.created_at);
-        if newest.is_none_or(|age| age >= self.rotation) {
+        if self.is_due(&records, now) && self.may_make().await? {
+            // Another coordinator may have made one a moment ago.
+            records = repository.of(purpose).await?;
+        }
+        if self.is_due(&records, now) && self.may_make().await? {
             let key = SigningKey::generate()?;
             let sealed = self
                 .ring
@@ -97,6 +123,17 @@ impl Signing {
             signing,
             verifying: Arc::new(verifying),
         })
+    }
+
+    fn is_due(&self, records: &[SigningKeyRecord], now: OffsetDateTime) -> bool {
+        let newest = records.last().map(|record| now - record.created_at);
+        newest.is_none_or(|age| age >= self.rotation)
+    }
+
+    /// Whether it is this coordinator that makes keys now.
+    async fn may_make(&self) -> Result<bool, Error> {
+        let leases = self.database.leases();
+        Ok(leases.take(MAKER, self.instance, MAKING).await?)
     }
 
     fn unseal(

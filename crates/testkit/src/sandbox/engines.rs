@@ -5,13 +5,14 @@ use std::{env, fs, io::Read};
 use anyhow::{Context, Result};
 use tokio::sync::Mutex;
 
-use crate::engines::{Postgres, Redis, add_database};
+use crate::engines::{Postgres, RabbitMq, Redis, add_database};
 
 /// PostgreSQL, Redis and RabbitMQ of one cluster.
 #[derive(Debug)]
 pub struct Engines {
     database: String,
     cache: String,
+    bus: String,
     /// Names what is this cluster's on shared servers.
     name: String,
     own: Option<Mutex<Own>>,
@@ -24,6 +25,8 @@ pub struct Own {
     pub postgres: Postgres,
     /// Its Redis.
     pub redis: Redis,
+    /// Its RabbitMQ.
+    pub rabbitmq: RabbitMq,
 }
 
 fn shared(name: &str) -> Result<String> {
@@ -38,19 +41,25 @@ impl Engines {
         fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
         let name = format!("t{}", hex::encode(bytes));
         if own {
-            let postgres = Postgres::start().await?;
-            let redis = Redis::start().await?;
+            let (postgres, redis, rabbitmq) =
+                tokio::try_join!(Postgres::start(), Redis::start(), RabbitMq::start())?;
             return Ok(Self {
                 database: postgres.url(),
                 cache: redis.url(),
+                bus: rabbitmq.url(),
                 name,
-                own: Some(Mutex::new(Own { postgres, redis })),
+                own: Some(Mutex::new(Own {
+                    postgres,
+                    redis,
+                    rabbitmq,
+                })),
             });
         }
         let server = shared("STREAMR_TEST_POSTGRES")?;
         Ok(Self {
             database: add_database(&server, &name).await?,
             cache: shared("STREAMR_TEST_REDIS")?,
+            bus: shared("STREAMR_TEST_RABBITMQ")?,
             name,
             own: None,
         })
@@ -62,6 +71,8 @@ impl Engines {
             ("DATABASE__URL", self.database.clone()),
             ("CACHE__URL", self.cache.clone()),
             ("CACHE__PREFIX", self.name.clone()),
+            ("BUS__URL", self.bus.clone()),
+            ("BUS__NAME", self.name.clone()),
         ]
     }
 

@@ -2,6 +2,7 @@
 
 import type Hls from 'hls.js';
 import type { ErrorData, FragBufferedData, FragLoadedData } from 'hls.js';
+import { Servers } from './elsewhere';
 import { config, JUMP_AFTER_TARGETS, loadHls, scripted } from './hls';
 import { behind, bufferedAhead, ranges } from './latency';
 import { delay, step, type Failure } from './recovery';
@@ -64,6 +65,7 @@ export class LivePlayer {
   #renew: (() => Promise<string>) | undefined;
   #Hls: typeof Hls | undefined;
   #hls: Hls | undefined;
+  #servers = new Servers();
   #generation = 0;
   #failures = 0;
   #repair: ReturnType<typeof setTimeout> | undefined;
@@ -267,6 +269,11 @@ export class LivePlayer {
     }
     const hls = new Hls(config(() => this.#sourceThere));
     this.#hls = hls;
+    this.#servers = new Servers();
+    hls.on(Hls.Events.MANIFEST_PARSED, () => {
+      // There is one rendition; its levels are the servers that have it.
+      hls.loadLevel = 0;
+    });
     this.#follow(this.#following);
     hls.on(Hls.Events.ERROR, (_event, data) => {
       if (hls === this.#hls) this.#onError(data);
@@ -310,7 +317,11 @@ export class LivePlayer {
   }
 
   #onError(data: ErrorData): void {
-    if (!data.fatal || !this.#Hls) return;
+    if (!this.#Hls) return;
+    if (!data.fatal) {
+      if (data.type === this.#Hls.ErrorTypes.NETWORK_ERROR) this.#elsewhere();
+      return;
+    }
     const { ErrorTypes, ErrorDetails } = this.#Hls;
     this.#failures += 1;
     const failure: Failure = {
@@ -344,6 +355,14 @@ export class LivePlayer {
         this.#fail('This browser can’t decode this stream. Open the address below in VLC.');
         break;
     }
+  }
+
+  /** Something could not be loaded: another server may have it. */
+  #elsewhere(): void {
+    const hls = this.#hls;
+    if (!hls || !this.#sourceThere) return;
+    const next = this.#servers.after(Math.max(0, hls.loadLevel), hls.levels.length, performance.now());
+    if (next !== undefined) hls.loadLevel = next;
   }
 
   /** A recovery step waits a little, and for the publisher. */
