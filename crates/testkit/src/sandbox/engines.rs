@@ -65,6 +65,11 @@ impl Engines {
         })
     }
 
+    /// The database's URL.
+    pub fn database_url(&self) -> &str {
+        &self.database
+    }
+
     /// What the services are told of them.
     pub(super) fn settings(&self) -> Vec<(&'static str, String)> {
         vec![
