@@ -9,8 +9,9 @@ use async_trait::async_trait;
 use events::{Event, Handler, HandlerError, Kind, Outbox, Subscription};
 use parking_lot::Mutex;
 use storage::StreamHistory;
+use testkit::engines::RabbitMq;
 
-use crate::bed::{Bed, broadcast, broker, now_us};
+use crate::bed::{Bed, broadcast, now_us};
 
 /// Streams whose broadcasts are told.
 const STREAMS: usize = 200;
@@ -39,7 +40,8 @@ impl Handler for Timed {
 #[ignore = "cargo xtask bench runs it"]
 #[expect(clippy::print_stdout, reason = "it answers with figures")]
 async fn from_the_outbox_to_the_consumer() {
-    let bed = Bed::on_postgres(&broker()).await;
+    let broker = RabbitMq::start().await.unwrap();
+    let bed = Bed::on_postgres(&broker.url()).await;
     bed.broadcasts(STREAMS, 0).await;
     let timed = Arc::new(Timed {
         history: bed.database.history(),
