@@ -28,13 +28,13 @@ const FIGURES: [(&str, &str, Target); 9] = [
         Target::None,
     ),
     (
-        "bus_2500_reached_per_s",
-        "bus: applied of 2,500 events/s",
+        "bus_2600_reached_per_s",
+        "bus: applied of 2,600 events/s",
         Target::None,
     ),
     (
-        "bus_2500_p99_ms",
-        "bus: delay at 2,500 events/s, p99, ms",
+        "bus_2600_p99_ms",
+        "bus: delay at 2,600 events/s, p99, ms",
         Target::None,
     ),
     (
@@ -48,8 +48,8 @@ const FIGURES: [(&str, &str, Target); 9] = [
         Target::None,
     ),
     (
-        "bus_7500_reached_per_s",
-        "bus: applied of 7,500 events/s",
+        "bus_7600_reached_per_s",
+        "bus: applied of 7,600 events/s",
         Target::None,
     ),
     (
