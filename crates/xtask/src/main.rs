@@ -2,6 +2,7 @@
 
 #[cfg(feature = "bench")]
 mod bench;
+mod broker;
 mod check;
 mod layers;
 mod node;
@@ -36,6 +37,8 @@ enum Verb {
     Check,
     /// Check that dependencies between crates point down only
     Layers,
+    /// Kill the leader of a three-node RabbitMQ while events flow; takes a PostgreSQL at STREAMR_TEST_POSTGRES
+    Broker,
     /// Print the folder of a node that is new enough; install one when there is none
     Node,
     /// Measure this server and nginx with its RTMP module, side by side
@@ -67,6 +70,7 @@ fn run(verb: &Verb) -> Result<()> {
         Verb::Openapi => openapi(&root),
         Verb::Check => check::run(&root),
         Verb::Layers => layers::check(&root),
+        Verb::Broker => broker::run(&root),
         Verb::Node => node::print(&root),
         #[cfg(feature = "bench")]
         Verb::Bench(options) => bench::run(&root, options),

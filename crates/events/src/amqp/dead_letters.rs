@@ -10,7 +10,7 @@ use types::EventId;
 
 use super::{
     connect::{self, Addresses, AmqpError, channel, within},
-    publisher::publish,
+    publisher::{Answer, publish},
     topology::Topology,
 };
 use crate::{DeadLetter, Event};
@@ -81,7 +81,7 @@ impl DeadLetterQueue {
                 death.queue.as_str().into(),
                 &event,
             );
-            if !back.await? {
+            if back.await? != Answer::Taken {
                 return Err(AmqpError::Refused(event.id));
             }
             let done = message.ack(BasicAckOptions::default());

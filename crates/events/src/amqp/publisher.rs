@@ -1,7 +1,10 @@
 //! Publishing: many events unconfirmed at once, of one aggregate only one, so that none overtakes another
 //! of the same when it has to be sent again.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -28,13 +31,26 @@ const WINDOW: usize = 256;
 pub(crate) struct Publisher {
     channel: Channel,
     topology: Topology,
+    /// Whether the last batch had an event that was not taken.
+    refused: AtomicBool,
+}
+
+/// What the broker says to an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Every queue that wants it has it.
+    Taken,
+    /// No queue wants it.
+    Returned,
+    /// A queue is full or has no leader.
+    Refused,
 }
 
 /// What became of one aggregate's events.
 #[derive(Default)]
 struct Outcome {
     sent: Vec<EventId>,
-    failed: Option<EventId>,
+    failed: Option<(EventId, Answer)>,
 }
 
 impl Publisher {
@@ -42,7 +58,11 @@ impl Publisher {
     pub(crate) async fn open(channel: Channel, topology: Topology) -> Result<Self, AmqpError> {
         let confirms = channel.confirm_select(ConfirmSelectOptions::default());
         within("confirm what is published", confirms).await?;
-        Ok(Self { channel, topology })
+        Ok(Self {
+            channel,
+            topology,
+            refused: AtomicBool::new(false),
+        })
     }
 
     /// Publishes one aggregate's events one after the other; the first that fails ends it.
@@ -54,8 +74,9 @@ impl Publisher {
                 Some(only) => (ShortString::default(), self.topology.queue(only)),
                 None => (self.topology.events(), Topology::routing_key(event)),
             };
-            if !publish(&self.channel, exchange, key, event).await? {
-                outcome.failed = Some(event.id);
+            let answer = publish(&self.channel, exchange, key, event).await?;
+            if answer != Answer::Taken {
+                outcome.failed = Some((event.id, answer));
                 break;
             }
             metrics::counter!("streamr_events_sent_total", "event" => event.name()).increment(1);
@@ -65,13 +86,13 @@ impl Publisher {
     }
 }
 
-/// Publishes one event. Answers whether the broker has it in every queue that wants it.
+/// Publishes one event and waits for what the broker says.
 pub(crate) async fn publish(
     channel: &Channel,
     exchange: ShortString,
     key: ShortString,
     event: &Event,
-) -> Result<bool, AmqpError> {
+) -> Result<Answer, AmqpError> {
     let properties = BasicProperties::default()
         .with_delivery_mode(2)
         .with_content_type("application/x-protobuf".into())
@@ -91,14 +112,13 @@ pub(crate) async fn publish(
     // An event that no queue wants is acknowledged all the same; it comes back.
     if matches!(confirmation, Confirmation::NotRequested) || confirmation.take_message().is_some() {
         metrics::counter!("streamr_events_returned_total", "event" => name).increment(1);
-        tracing::warn!(event = name, event_id = %event.id, "no queue takes this event; it stays in the outbox");
-        return Ok(false);
+        return Ok(Answer::Returned);
     }
-    if !is_ack {
-        metrics::counter!("streamr_events_nacked_total", "event" => name).increment(1);
-        tracing::warn!(event = name, event_id = %event.id, "a queue is full or has no leader; the event stays in the outbox");
+    if is_ack {
+        return Ok(Answer::Taken);
     }
-    Ok(is_ack)
+    metrics::counter!("streamr_events_nacked_total", "event" => name).increment(1);
+    Ok(Answer::Refused)
 }
 
 /// By aggregate, in the order of their first events; each aggregate's by version: of two processes whose
@@ -131,9 +151,29 @@ impl Carrier for Publisher {
             .buffer_unordered(WINDOW);
         let outcomes: Vec<Outcome> = published.try_collect().await?;
         let mut carried = Carried::default();
+        let (mut returned, mut refused) = (0_usize, 0_usize);
         for outcome in outcomes {
             carried.sent.extend(outcome.sent);
-            carried.failed.extend(outcome.failed);
+            let Some((id, answer)) = outcome.failed else {
+                continue;
+            };
+            carried.failed.push(id);
+            match answer {
+                Answer::Returned => returned += 1,
+                _ => refused += 1,
+            }
+        }
+        let before = self.refused.swap(returned + refused > 0, Ordering::Relaxed);
+        match (before, returned + refused > 0) {
+            (false, true) => {
+                tracing::warn!(
+                    returned,
+                    refused,
+                    "RabbitMQ does not take some events: no queue wants them, or one is full; they stay in the outbox"
+                );
+            }
+            (true, false) => tracing::info!("RabbitMQ takes all events again"),
+            _ => {}
         }
         Ok(carried)
     }

@@ -9,8 +9,9 @@ use async_trait::async_trait;
 use events::{Event, Handler, HandlerError, Kind, Outbox, Subscription};
 use parking_lot::Mutex;
 use storage::StreamHistory;
+use testkit::engines::RabbitMq;
 
-use crate::bed::{Bed, broadcast, broker, now_us};
+use crate::bed::{Bed, broadcast, now_us};
 
 /// Streams whose broadcasts are told.
 const STREAMS: usize = 200;
@@ -39,7 +40,8 @@ impl Handler for Timed {
 #[ignore = "cargo xtask bench runs it"]
 #[expect(clippy::print_stdout, reason = "it answers with figures")]
 async fn from_the_outbox_to_the_consumer() {
-    let bed = Bed::on_postgres(&broker()).await;
+    let broker = RabbitMq::start().await.unwrap();
+    let bed = Bed::on_postgres(&broker.url()).await;
     bed.broadcasts(STREAMS, 0).await;
     let timed = Arc::new(Timed {
         history: bed.database.history(),
@@ -52,8 +54,8 @@ async fn from_the_outbox_to_the_consumer() {
         handler: Arc::clone(&timed) as Arc<dyn Handler>,
     }]);
     running.ready().await;
-    send(&bed, 500, Duration::from_secs(3)).await;
-    drained(&bed, &timed, 1500).await;
+    let warming = send(&bed, 400, Duration::from_secs(3)).await;
+    drained(&bed, &timed, warming).await;
     timed.delays_ms.lock().clear();
 
     let sent = send(&bed, 1000, Duration::from_secs(20)).await;
@@ -65,7 +67,7 @@ async fn from_the_outbox_to_the_consumer() {
             percentile(&delays, share)
         );
     }
-    for rate in [2500, 5000, 7500, 10_000] {
+    for rate in [2600, 5000, 7600, 10_000] {
         let started = Instant::now();
         let sent = send(&bed, rate, Duration::from_secs(10)).await;
         let written = started.elapsed();
@@ -87,6 +89,7 @@ async fn send(bed: &Bed, per_second: usize, time: Duration) -> usize {
     const TICK: Duration = Duration::from_millis(10);
     let streams = bed.streams.lock().clone();
     let ticks = usize::try_from(time.as_millis() / TICK.as_millis()).unwrap();
+    // A pair each of a hundred ticks a second.
     let pairs = per_second / 200;
     let begin = tokio::time::Instant::now();
     let mut at = 0;

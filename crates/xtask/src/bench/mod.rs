@@ -8,8 +8,10 @@
 //! with its publishers and no viewers. On loopback the receiving half of TCP runs in the sender's
 //! softirq, so a part of the viewers' cost is charged to the server, the same for both.
 //! Memory is the resident set's growth once the window of segments is full; kernel buffers are not in it.
+//! The event bus has no peer: it runs on PostgreSQL at `STREAMR_TEST_POSTGRES` and a RabbitMQ of its own.
 //! The delay of LL-HLS in a browser is not measured here: the end-to-end tests do.
 
+mod bus;
 mod content;
 mod crowd;
 mod fanout;
@@ -66,10 +68,12 @@ enum Part {
     Publishers,
     Hls,
     People,
+    Bus,
 }
 
 /// What every measurement needs.
 struct Bench {
+    root: PathBuf,
     content: Arc<Content>,
     binary: PathBuf,
     viewers: usize,
@@ -87,23 +91,27 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
         Some(binary) => binary
             .canonicalize()
             .with_context(|| format!("find {}", binary.display()))?,
+        // The bus is measured without the server around it.
+        None if options.only == [Part::Bus] => PathBuf::new(),
         None => build(root, &target)?,
     };
     let content = Content::load(&target.join("bench"))?;
     machine::prefer_us();
     let bench = Bench {
+        root: root.to_owned(),
         content: Arc::new(content),
         binary,
         viewers: options.viewers,
         window: Duration::from_secs(options.seconds.max(2)),
     };
     let mut report = Report::new(&bench.content);
-    let parts: [(Part, Measure); 5] = [
+    let parts: [(Part, Measure); 6] = [
         (Part::Fanout, fanout::measure),
         (Part::Latency, latency::measure),
         (Part::Publishers, publishers::measure),
         (Part::Hls, hls::measure),
         (Part::People, people::measure),
+        (Part::Bus, bus::measure),
     ];
     for (part, measure) in parts {
         if options.only.is_empty() || options.only.contains(&part) {
