@@ -37,6 +37,8 @@ enum Verb {
     Check,
     /// Check that dependencies between crates point down only
     Layers,
+    /// The end-to-end tests on two of each service, and every outage; takes an hour
+    Distributed,
     /// Kill the leader of a three-node RabbitMQ while events flow; takes a PostgreSQL at STREAMR_TEST_POSTGRES
     Broker,
     /// Print the folder of a node that is new enough; install one when there is none
@@ -70,6 +72,7 @@ fn run(verb: &Verb) -> Result<()> {
         Verb::Openapi => openapi(&root),
         Verb::Check => check::run(&root),
         Verb::Layers => layers::check(&root),
+        Verb::Distributed => succeed(Command::new(root.join("scripts/test")).arg("--distributed")),
         Verb::Broker => broker::run(&root),
         Verb::Node => node::print(&root),
         #[cfg(feature = "bench")]
