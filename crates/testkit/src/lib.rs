@@ -9,6 +9,7 @@ mod account;
 mod balancer;
 mod browser;
 pub mod certificate;
+mod collector;
 pub mod engines;
 pub mod ffmpeg;
 mod fixture;
@@ -29,6 +30,7 @@ mod wait;
 
 pub use account::{Account, cookie, send};
 pub use browser::{Browser, PageReport, Watch};
+pub use collector::{Collector, SeenSpan};
 pub use fixture::{Fixture, TimedTag, is_keyframe, is_sequence_header};
 pub use flv_viewer::{FlvViewer, SeenTag, StalledViewer, largest_gap};
 pub use mail::MailServer;
