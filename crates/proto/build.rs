@@ -1,6 +1,11 @@
 //! Generates the gRPC code from `/proto`, without protoc.
 
-use std::path::Path;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use prost::Message;
 
 const FILES: [&str; 4] = [
     "streamr/media/v1/media.proto",
@@ -14,6 +19,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed={}", root.display());
     let descriptors = protox::compile(FILES, [&root])?;
     // Payloads as `Bytes`: a message's payload is a slice of what arrived, never a copy of its own.
+    let folder = PathBuf::from(std::env::var("OUT_DIR")?);
+    fs::write(folder.join("descriptors.bin"), descriptors.encode_to_vec())?;
     tonic_prost_build::configure()
         .bytes(".")
         .compile_fds(descriptors)?;

@@ -33,7 +33,7 @@ fn json_of(answer: &http::Answer) -> Result<Value> {
 
 #[tokio::test]
 async fn the_owner_s_account_is_made_once_through_the_terminal_s_link() -> Result<()> {
-    let sandbox = Sandbox::embedded()
+    let sandbox = Sandbox::one_process()
         .unset("BOOTSTRAP__EMAIL")
         .unset("BOOTSTRAP__PASSWORD")
         .start()

@@ -62,7 +62,7 @@ async fn is_certified(sandbox: &Sandbox, pebble: &Pebble) -> Result<()> {
 #[tokio::test]
 async fn http_01_certifies_one_process_and_plain_http_leads_to_https() -> Result<()> {
     let pebble = Pebble::start("127.0.0.1:1".parse()?, LONG).await?;
-    let sandbox = ordering(Sandbox::embedded(), &pebble, "http-01");
+    let sandbox = ordering(Sandbox::one_process(), &pebble, "http-01");
     let sandbox = sandbox
         .set("PUBLIC_URL", "https://live.streamr.test")
         .start()
@@ -86,7 +86,7 @@ async fn http_01_certifies_one_process_and_plain_http_leads_to_https() -> Result
 
 #[tokio::test]
 async fn tls_alpn_01_certifies_three_processes_by_one_order() -> Result<()> {
-    let sandbox = Sandbox::distributed();
+    let sandbox = Sandbox::three_processes();
     // Which port the coordinator will have is known once it is made.
     let pages = testkit::free_address();
     let pebble = Pebble::start(pages, LONG).await?;
@@ -108,7 +108,7 @@ async fn tls_alpn_01_certifies_three_processes_by_one_order() -> Result<()> {
 #[tokio::test]
 async fn a_certificate_is_renewed_while_publishers_stay() -> Result<()> {
     let pebble = Pebble::start("127.0.0.1:1".parse()?, Duration::from_secs(40)).await?;
-    let sandbox = ordering(Sandbox::embedded(), &pebble, "http-01")
+    let sandbox = ordering(Sandbox::one_process(), &pebble, "http-01")
         .start()
         .await?;
     scenario(&sandbox, async {
@@ -133,7 +133,7 @@ async fn a_certificate_is_renewed_while_publishers_stay() -> Result<()> {
 
 #[tokio::test]
 async fn exchanged_files_are_taken_and_broken_ones_are_not() -> Result<()> {
-    let sandbox = Sandbox::embedded().tls().start().await?;
+    let sandbox = Sandbox::one_process().tls().start().await?;
     scenario(&sandbox, async {
         let own = sandbox.certificate()?;
         let fixture = Fixture::plain().await?;

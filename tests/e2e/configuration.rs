@@ -51,12 +51,12 @@ async fn a_mistake_names_key_value_and_remedy() -> Result<()> {
             &["relay", "origin,edge"],
         ),
         (
-            &[("BUS__URL", "amqp://user:hunter2@host")],
-            &["STREAMR__BUS__URL", "not supported yet", "local:"],
+            &[("BUS__URL", "nats://user:hunter2@host")],
+            &["STREAMR__BUS__URL", "amqp://", "local:"],
         ),
         (
-            &[("CACHE__URL", "redis://host")],
-            &["STREAMR__CACHE__URL", "not supported yet", "memory:"],
+            &[("CACHE__URL", "memcached://host")],
+            &["STREAMR__CACHE__URL", "redis://", "memory:"],
         ),
         (
             &[("DATABASE__URL", "mysql://host/x")],

@@ -33,6 +33,7 @@ fn write(streams: &[(StreamId, Slug)], version: u64) -> Vec<Event> {
         id: EventId::new(),
         time_us: now_us,
         version,
+        trace_parent: String::new(),
         fact,
     };
     let broadcasts = streams.iter().flat_map(|(stream, slug)| {

@@ -193,7 +193,7 @@ async fn crowd(addresses: &[SocketAddr], count: usize) -> Vec<TcpStream> {
 
 #[tokio::test]
 async fn a_server_without_descriptors_recovers() -> Result<()> {
-    let sandbox = Sandbox::embedded().descriptors(256).start().await?;
+    let sandbox = Sandbox::one_process().descriptors(256).start().await?;
     scenario(&sandbox, async {
         let fixture = Fixture::plain().await?;
         let first = Sandbox::first_stream();

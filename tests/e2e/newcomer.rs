@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_mins(4);
 #[tokio::test]
 #[expect(clippy::print_stdout, reason = "figures that people ask for")]
 async fn a_newcomer_goes_live_and_private_with_pages_only() -> Result<()> {
-    let sandbox = Sandbox::embedded()
+    let sandbox = Sandbox::one_process()
         .unset("BOOTSTRAP__EMAIL")
         .unset("BOOTSTRAP__PASSWORD")
         .unset("BOOTSTRAP__STREAM_KEY")

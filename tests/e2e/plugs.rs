@@ -20,7 +20,6 @@ const WATCHED: Duration = Duration::from_secs(10);
 
 /// A live stream on a cluster, and viewers of every kind.
 pub(crate) struct Show {
-    pub(crate) slug: String,
     pub(crate) encoder: Encoder,
     pub(crate) viewers: Vec<Witness>,
 }
@@ -44,7 +43,6 @@ impl Show {
             Witness::rtmp(sandbox.rtmp(), slug),
         ];
         let show = Self {
-            slug: slug.to_owned(),
             encoder,
             viewers,
         };

@@ -9,7 +9,7 @@ use crate::support::{SOON, scenario_of_the_dead};
 
 #[tokio::test]
 async fn the_first_start_prints_links_and_a_key_that_works() -> Result<()> {
-    let sandbox = Sandbox::embedded()
+    let sandbox = Sandbox::one_process()
         .unset("BOOTSTRAP__STREAM")
         .unset("BOOTSTRAP__STREAM_KEY")
         .unset("LOG__LEVEL")
@@ -67,7 +67,7 @@ async fn the_first_start_prints_links_and_a_key_that_works() -> Result<()> {
 
 #[tokio::test]
 async fn a_stop_is_clean_while_people_watch() -> Result<()> {
-    let sandbox = Sandbox::distributed().start().await?;
+    let sandbox = Sandbox::three_processes().start().await?;
     scenario_of_the_dead(&sandbox, async {
         let fixture = Fixture::plain().await?;
         let (stream, _publication) = crate::support::live(&sandbox, "stops", &fixture).await?;

@@ -62,7 +62,7 @@ async fn strangers(sandbox: &Arc<Sandbox>, range: std::ops::Range<usize>) -> Res
 
 #[tokio::test]
 async fn ten_thousand_unknown_names_leave_memory_and_descriptors_as_they_were() -> Result<()> {
-    let sandbox = Arc::new(Sandbox::embedded().start().await?);
+    let sandbox = Arc::new(Sandbox::one_process().start().await?);
     let _turn = Turn::at_load().await?;
     scenario(&Arc::clone(&sandbox), async {
         // What is allocated once shall not count.

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use runtime::{Config, config::ConfigError, gate::Limits, tls};
+use runtime::{Config, ServiceTokens, config::ConfigError, gate::Limits, tls};
 use types::Secret;
 
 use crate::Error;
@@ -20,7 +20,7 @@ pub struct Settings {
     /// Internal gRPC listener.
     pub grpc_bind: SocketAddr,
     /// Asked of internal callers.
-    pub service_token: Option<Secret<String>>,
+    pub service_tokens: ServiceTokens,
     /// How long a stream outlives its publisher; an ingest that falls silent is given as long.
     pub grace: std::time::Duration,
     /// Which event bus.
@@ -63,7 +63,7 @@ impl Settings {
         Ok(Self {
             bind: config.coordinator.bind,
             grpc_bind: config.coordinator.grpc_bind,
-            service_token: config.service_token.clone(),
+            service_tokens: ServiceTokens::open(config)?,
             grace: config.ingest.grace.0,
             bus: config.bus.clone(),
             instance: types::InstanceId::new(),

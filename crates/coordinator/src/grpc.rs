@@ -93,6 +93,14 @@ impl wire::coordinator_server::Coordinator for CoordinatorService {
         Ok(Response::new(wire::ReleaseOriginResponse {}))
     }
 
+    async fn report_session(
+        &self,
+        request: Request<wire::ReportSessionRequest>,
+    ) -> Result<Response<wire::ReportSessionResponse>, Status> {
+        self.registry.opened(request.into_inner().session).await?;
+        Ok(Response::new(wire::ReportSessionResponse {}))
+    }
+
     async fn find_session(
         &self,
         request: Request<wire::FindSessionRequest>,

@@ -10,6 +10,7 @@ use events::Nudge;
 use proto::coordinator::{PublishState, ReportStreamsRequest, StreamReport};
 use storage::{Database, Seen, StorageError, Stream};
 use tokio::time::Instant;
+use tracing::Instrument;
 use types::{InstanceId, PublishId, StreamId, StreamState};
 
 use crate::{
@@ -110,11 +111,13 @@ impl Lifecycle {
             restricted,
             peak_viewers: 0,
             sessions: HashMap::new(),
+            trace_parent: report.trace_parent.clone(),
         });
         match change {
             Change::Started => {
                 self.histories.start(id);
-                self.start(id).await?;
+                let span = runtime::trace::child("start stream", &report.trace_parent);
+                self.start(id).instrument(span).await?;
             }
             Change::Ended => {
                 return self

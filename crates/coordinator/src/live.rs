@@ -46,6 +46,8 @@ pub(crate) struct LiveStream {
     pub(crate) peak_viewers: u32,
     /// Playback sessions opened, by instance: one that is gone still counts.
     pub(crate) sessions: HashMap<InstanceId, u64>,
+    /// The `traceparent` of what put it on air.
+    pub(crate) trace_parent: String,
 }
 
 impl LiveStream {
@@ -78,6 +80,7 @@ impl LiveStream {
                 .map(|origin| origin.instance.to_string())
                 .unwrap_or_default(),
             restricted: self.restricted,
+            trace_parent: self.trace_parent.clone(),
         })
     }
 }
@@ -315,6 +318,7 @@ impl Live {
                     restricted: known.restricted,
                     peak_viewers: known.peak_viewers,
                     sessions: std::mem::take(&mut known.sessions),
+                    trace_parent: std::mem::take(&mut known.trace_parent),
                     ingest_address,
                     ..report
                 };
@@ -407,6 +411,7 @@ mod tests {
             restricted: false,
             peak_viewers: 0,
             sessions: HashMap::new(),
+            trace_parent: String::new(),
         }
     }
 

@@ -14,8 +14,9 @@ async fn main() -> anyhow::Result<()> {
     else {
         return Ok(());
     };
-    let telemetry = Telemetry::init(&config.log)?;
+    let telemetry = Telemetry::init(&config, "coordinator")?;
     let (shutdown, health) = (Shutdown::on_signal(), Health::default());
+    shutdown.spawn_until_cancelled(telemetry.clone().keep_up());
     data_folder(&config.data_dir)?;
     let database = storage::Database::open(&database_url(&config), config.database.max_connections)
         .await
@@ -35,7 +36,9 @@ async fn main() -> anyhow::Result<()> {
     shutdown.spawn(ops.0.serve(ops.1, shutdown.clone()));
     let server = Server::bind(Settings::resolve(&config)?, database, keys, &health).await?;
     server.serve(shutdown.clone(), axum::Router::new()).await;
-    anyhow::ensure!(shutdown.drain().await, "not everything stopped in time");
+    let drained = shutdown.drain().await;
+    telemetry.flush().await;
+    anyhow::ensure!(drained, "not everything stopped in time");
     Ok(())
 }
 

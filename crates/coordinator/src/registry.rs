@@ -99,7 +99,11 @@ impl Registry {
         self.opened(sessions).await
     }
 
-    async fn opened(&self, sessions: Vec<OpenedSession>) -> Result<(), Error> {
+    /// Keeps which sessions edges opened, for the other edges.
+    pub(crate) async fn opened(
+        &self,
+        sessions: impl IntoIterator<Item = OpenedSession>,
+    ) -> Result<(), Error> {
         use proto::convert::field;
         for opened in sessions {
             let stream: StreamId = field(&opened.stream_id, "stream_id")?;

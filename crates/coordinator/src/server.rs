@@ -7,9 +7,10 @@ use cache::Cache;
 use events::{Bus, Kind, Nudge, Subscription};
 use proto::coordinator::coordinator_server::CoordinatorServer;
 use runtime::{
-    Config, Health, Shutdown,
+    Config, Health, ServiceTokens, Shutdown,
     gate::Limits,
     grpc::RequireToken,
+    grpc_health,
     health::Check,
     http::{Server as HttpServer, listen},
     telemetry::Telemetry,
@@ -56,6 +57,7 @@ pub struct Server {
     bus_ready: Check,
     lifecycle: Arc<Lifecycle>,
     registry: Registry,
+    service_tokens: ServiceTokens,
     instance: InstanceId,
     address: String,
     database: Database,
@@ -117,7 +119,7 @@ impl Server {
             origins: Arc::clone(&origins),
             live: Arc::clone(&live),
         };
-        let grpc = internal_routes(service, &settings);
+        let grpc = internal_routes(service, &settings, health);
         let follow = FollowChanges {
             database: database.clone(),
             live: Arc::clone(&live),
@@ -134,7 +136,7 @@ impl Server {
             signing: accounts.signing.clone(),
             instance: settings.instance,
         };
-        let rest = rest::routes(rest::Api {
+        let rest = runtime::trace::http(rest::routes(rest::Api {
             database: database.clone(),
             cache,
             live,
@@ -146,10 +148,11 @@ impl Server {
             feeds: feeds.clone(),
             histories,
             nudge,
-        })
+        }))
         .merge(pages::routes(settings.clone(), registry.clone()));
         let instance = settings.instance;
         let address = format!("http://{}", settings.grpc_bind);
+        let service_tokens = settings.service_tokens;
         let (tls, limits) = (settings.tls, settings.limits);
         Ok(Self {
             public: HttpServer::new("coordinator", public, tls, limits),
@@ -160,6 +163,7 @@ impl Server {
             bus_ready: health.require("bus"),
             lifecycle,
             registry,
+            service_tokens,
             instance,
             address,
             database,
@@ -192,6 +196,7 @@ impl Server {
             bus_ready,
             lifecycle,
             registry,
+            service_tokens,
             instance,
             address,
             database,
@@ -205,6 +210,7 @@ impl Server {
         shutdown.spawn(bus.run(shutdown.clone(), bus_ready));
         shutdown.spawn_until_cancelled(lifecycle.sweep());
         shutdown.spawn_until_cancelled(feeds.run());
+        shutdown.spawn_until_cancelled(service_tokens.follow_file());
         shutdown.spawn_until_cancelled(registry.follow(instance, address));
         housekeeping.start(&shutdown);
         if let Some(postman) = postman {
@@ -261,14 +267,16 @@ fn listen_internally(settings: &Settings) -> Result<TcpListener, Error> {
     Ok(listen("coordinator gRPC", "coordinator.grpc_bind", bind)?)
 }
 
-fn internal_routes(service: CoordinatorService, settings: &Settings) -> Router {
+fn internal_routes(service: CoordinatorService, settings: &Settings, health: &Health) -> Router {
     let guarded = InterceptedService::new(
         CoordinatorServer::new(service),
-        RequireToken::new(settings.service_token.as_ref()),
+        RequireToken::new(&settings.service_tokens),
     );
-    tonic::service::Routes::new(guarded)
+    let routes = tonic::service::Routes::new(guarded)
+        .add_service(grpc_health(health, "streamr.coordinator.v1.Coordinator"))
         .prepare()
-        .into_axum_router()
+        .into_axum_router();
+    runtime::trace::grpc(routes)
 }
 
 /// Who packages what; streams that were live before this start are given time to be heard of.

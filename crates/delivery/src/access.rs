@@ -78,8 +78,8 @@ impl Access {
         self.narrow();
     }
 
-    /// Opens a session, or opens it again.
-    pub(crate) fn admit(&self, session: SessionId, patience: Duration) -> Result<(), Full> {
+    /// Opens a session, or opens it again. Answers whether it is new here.
+    pub(crate) fn admit(&self, session: SessionId, patience: Duration) -> Result<bool, Full> {
         let mut admitted = self.admitted.lock();
         let now = Instant::now();
         if admitted.len() >= MAX_ADMITTED && !admitted.contains_key(&session) {
@@ -97,7 +97,7 @@ impl Access {
             }
             recent.push_back((now, session));
         }
-        Ok(())
+        Ok(is_new)
     }
 
     /// Sessions admitted within `age` while the stream was restricted.
@@ -151,7 +151,7 @@ mod tests {
         }
         assert_eq!(access.admit(SessionId::new(), patience), Err(Full));
         tokio::time::advance(patience + Duration::from_secs(1)).await;
-        assert_eq!(access.admit(SessionId::new(), patience), Ok(()));
+        assert_eq!(access.admit(SessionId::new(), patience), Ok(true));
         assert_eq!(access.admitted.lock().len(), 1);
     }
 

@@ -44,6 +44,10 @@ pub trait Catalog: Send + Sync + 'static {
     /// Where other edges serve the same streams, as `https://host`: a player that loses this one goes there.
     fn other_edges(&self) -> Vec<String>;
 
+    /// A token opened this session on a restricted stream: other edges are to know it before the viewer asks
+    /// one of them.
+    async fn opened(&self, stream: &Arc<Stream>, session: SessionId);
+
     /// Whether another edge opened this session: then it goes on here.
     async fn was_opened_elsewhere(&self, stream: &Arc<Stream>, session: SessionId) -> bool;
 

@@ -158,7 +158,7 @@ impl Stream {
     }
 
     /// Opens a session that a token names, or opens it again.
-    pub(crate) fn admit(&self, session: SessionId) -> Result<(), Full> {
+    pub(crate) fn admit(&self, session: SessionId) -> Result<bool, Full> {
         let patience = access::patience(self.target_duration());
         self.access.admit(session, patience)
     }

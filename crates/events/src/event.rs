@@ -84,11 +84,18 @@ pub struct Event {
     pub time_us: i64,
     /// Version of the aggregate after the change; consumers ignore older ones.
     pub version: u64,
+    /// The `traceparent` of what caused it; empty when that was not traced.
+    pub trace_parent: String,
     /// What happened.
     pub fact: Fact,
 }
 
 impl Event {
+    /// The span of a consumer that applies it, within the trace of what caused it.
+    pub(crate) fn consumer_span(&self) -> tracing::Span {
+        runtime::trace::consumer(self.name(), &self.trace_parent)
+    }
+
     /// The stream it is about, if it is about one.
     pub fn stream(&self) -> Option<StreamId> {
         match &self.fact {

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use runtime::backoff::Backoff;
+use tracing::Instrument;
 
 use crate::Event;
 
@@ -128,8 +129,12 @@ impl Subscription {
     async fn insist(&self, events: &[Event]) -> Result<(), String> {
         let mut backoff = HOLD;
         let mut holding = false;
+        // Each event's span lasts as long as its batch; what the handler does is shown in the first's.
+        let spans: Vec<_> = events.iter().map(Event::consumer_span).collect();
+        let span = spans.iter().find(|span| !span.is_disabled());
+        let span = span.cloned().unwrap_or_else(tracing::Span::none);
         loop {
-            match self.handler.handle(events).await {
+            match self.handler.handle(events).instrument(span.clone()).await {
                 Ok(()) => {
                     if holding {
                         tracing::info!(queue = self.name, "events are applied again");

@@ -80,7 +80,7 @@ impl Event {
             time_us: self.time_us,
             aggregate: self.aggregate(),
             version: self.version,
-            trace_parent: String::new(),
+            trace_parent: self.trace_parent.clone(),
             fact: Some(fact),
         }
         .encode_to_vec()
@@ -134,6 +134,7 @@ impl Event {
             id: field(&envelope.id, "id")?,
             time_us: envelope.time_us,
             version: envelope.version,
+            trace_parent: envelope.trace_parent,
             fact,
         })
     }
@@ -182,6 +183,7 @@ mod tests {
                 id: types::EventId::new(),
                 time_us: 1_700_000_000_000_000,
                 version: 3,
+                trace_parent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned(),
                 fact,
             };
             assert_eq!(Event::decode(&event.encode()).unwrap(), event);

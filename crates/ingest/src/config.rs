@@ -2,8 +2,8 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use runtime::{Config, gate::Limits, tls};
-use types::{ByteCount, Secret};
+use runtime::{Config, ServiceTokens, gate::Limits, tls};
+use types::ByteCount;
 
 use crate::Error;
 
@@ -21,7 +21,7 @@ pub struct Settings {
     /// Where the coordinators are.
     pub coordinators: Vec<String>,
     /// For internal gRPC.
-    pub service_token: Option<Secret<String>>,
+    pub service_tokens: ServiceTokens,
     /// How long a stream waits for its publisher.
     pub grace: Duration,
     /// Bounds on RTMP connections.
@@ -43,7 +43,7 @@ impl Settings {
             grpc_bind: config.ingest.grpc_bind,
             address: config.ingest.address.clone(),
             coordinators: config.coordinator.address.0.clone(),
-            service_token: config.service_token.clone(),
+            service_tokens: ServiceTokens::open(config)?,
             grace: config.ingest.grace.0,
             limits: Limits {
                 total: config.ingest.max_connections,

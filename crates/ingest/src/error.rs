@@ -26,6 +26,9 @@ pub enum Error {
     /// A message from another service doesn't say what it must.
     #[error(transparent)]
     Convert(#[from] proto::ConvertError),
+    /// A configuration that can't be used.
+    #[error(transparent)]
+    Config(#[from] runtime::config::ConfigError),
     /// A port that can't be had.
     #[error(transparent)]
     Bind(#[from] runtime::http::BindError),

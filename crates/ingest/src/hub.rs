@@ -32,6 +32,8 @@ pub struct Authorized {
     pub publish: PublishId,
     /// When the broadcast began that it continues, Unix time in milliseconds; `None`: it begins one.
     pub began_unix_ms: Option<i64>,
+    /// The `traceparent` of its authorization; empty when that was not traced.
+    pub trace_parent: String,
 }
 
 /// Why a publisher was cut off.

@@ -21,6 +21,7 @@ fn authorized(stream: StreamId) -> Authorized {
         slug: "live".parse().unwrap(),
         publish: PublishId::new(),
         began_unix_ms: None,
+        trace_parent: String::new(),
     }
 }
 

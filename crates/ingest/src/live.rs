@@ -56,6 +56,8 @@ struct State {
 pub struct LiveStream {
     id: StreamId,
     slug: Slug,
+    /// The `traceparent` of its first publisher.
+    trace_parent: String,
     fanout: Fanout<Item>,
     state: Mutex<State>,
 }
@@ -78,6 +80,7 @@ impl LiveStream {
         Self {
             id: authorized.stream,
             slug: authorized.slug.clone(),
+            trace_parent: authorized.trace_parent.clone(),
             fanout: Fanout::new(
                 "hub",
                 Bounds {
@@ -218,6 +221,7 @@ impl LiveStream {
             }
             .into(),
             health: Some(health),
+            trace_parent: self.trace_parent.clone(),
         }
     }
 

@@ -11,6 +11,7 @@ use rtmp::{
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::{Code, Status};
+use tracing::Instrument;
 use types::Secret;
 
 use crate::{
@@ -41,7 +42,9 @@ pub(crate) async fn run<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let authorized = match authorize(connection, key, context).await {
+    let span = runtime::trace::root("publish");
+    let authorized = authorize(connection, key, context);
+    let authorized = match authorized.instrument(span).await {
         Ok(authorized) => authorized,
         Err(status) => return refuse(connection, request, &status).await,
     };
@@ -90,6 +93,7 @@ async fn authorize<S>(
         slug: proto::convert::field(&answer.slug, "slug")?,
         publish: proto::convert::field(&answer.publish_id, "publish_id")?,
         began_unix_ms: (answer.began_unix_ms > 0).then_some(answer.began_unix_ms),
+        trace_parent: runtime::trace::current(),
     })
 }
 

@@ -178,6 +178,7 @@ async fn what_is_published_here_is_not_played_before_it_is_known_who_may() {
         slug: "concert".parse().unwrap(),
         publish: PublishId::new(),
         began_unix_ms: None,
+        trace_parent: String::new(),
     };
     let _publication = scene.hub.publish(&authorized).unwrap();
     let told = async {

@@ -8,6 +8,7 @@ use runtime::{
     Config, Gate, Health, Shutdown,
     gate::Limits,
     grpc::{Channels, RequireToken},
+    grpc_health,
     health::Check,
     http::{Server as HttpServer, accept, listen},
     telemetry::Telemetry,
@@ -43,6 +44,7 @@ pub struct Server {
     coordinators: Coordinators,
     hub: Hub,
     connected: Check,
+    health: Health,
 }
 
 impl Server {
@@ -56,8 +58,7 @@ impl Server {
             None => None,
         };
         let internal = listen("ingest gRPC", "ingest.grpc_bind", settings.grpc_bind)?;
-        let token = settings.service_token.as_ref();
-        let coordinators = Coordinators::connect(&settings.coordinators, token)?;
+        let coordinators = Coordinators::connect(&settings.coordinators, &settings.service_tokens)?;
         Ok(Self {
             hub: Hub::new(settings.queue),
             rtmp,
@@ -65,6 +66,7 @@ impl Server {
             internal: HttpServer::new("ingest_grpc", internal, None, INTERNAL),
             coordinators,
             connected: health.require("coordinator"),
+            health: health.clone(),
             settings,
         })
     }
@@ -84,8 +86,10 @@ impl Server {
             coordinators,
             hub,
             connected,
+            health,
         } = self;
         let instance = InstanceId::new();
+        shutdown.spawn_until_cancelled(settings.service_tokens.clone().follow_file());
         let address = settings
             .address
             .clone()
@@ -98,7 +102,7 @@ impl Server {
             sources: PlaySources {
                 hub: hub.clone(),
                 directory: directory.clone(),
-                channels: Channels::new(settings.service_token.clone()),
+                channels: Channels::new(settings.service_tokens.clone()),
                 shutdown: shutdown.clone(),
                 gather: settings.gather,
                 relays: Arc::default(),
@@ -124,7 +128,7 @@ impl Server {
         };
         shutdown.spawn_until_cancelled(reporter.clone().run(shutdown.clone()));
         shutdown.spawn_until_cancelled(sweep(hub.clone(), settings.grace));
-        shutdown.spawn(internal.serve(grpc(&hub, &settings), shutdown.clone()));
+        shutdown.spawn(internal.serve(grpc(&hub, &settings, &health), shutdown.clone()));
         let gate = Gate::new("rtmp", settings.limits);
         if let Some((listener, tls)) = rtmps {
             tls.keep_current(&shutdown);
@@ -137,17 +141,18 @@ impl Server {
     }
 }
 
-fn grpc(hub: &Hub, settings: &Settings) -> Router {
+fn grpc(hub: &Hub, settings: &Settings, health: &Health) -> Router {
     let service = MediaServer::new(MediaService {
         hub: hub.clone(),
         gather: settings.gather,
     })
     .max_encoding_message_size(proto::MAX_MESSAGE_BYTES);
-    let guarded =
-        InterceptedService::new(service, RequireToken::new(settings.service_token.as_ref()));
-    tonic::service::Routes::new(guarded)
+    let guarded = InterceptedService::new(service, RequireToken::new(&settings.service_tokens));
+    let routes = tonic::service::Routes::new(guarded)
+        .add_service(grpc_health(health, "streamr.media.v1.Media"))
         .prepare()
-        .into_axum_router()
+        .into_axum_router();
+    runtime::trace::grpc(routes)
 }
 
 async fn sweep(hub: Hub, grace: Duration) {

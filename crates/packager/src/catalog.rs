@@ -6,7 +6,10 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use auth::KeySet;
 use delivery::{Catalog, Stream, Thumbnail};
-use proto::{Coordinators, Directory, coordinator::FindSessionRequest};
+use proto::{
+    Coordinators, Directory,
+    coordinator::{FindSessionRequest, OpenedSession, ReportSessionRequest},
+};
 use tokio::sync::{Semaphore, watch};
 use types::{Flag, InstanceId, SessionId, Slug, StreamId};
 
@@ -16,6 +19,9 @@ use crate::{edge::Edge, registry::Registry, thumbnails::Thumbnails};
 pub(crate) const FINDING: usize = 32;
 /// How long a coordinator may take to find one.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long one may take to hear of a session while its viewer waits.
+const TELLING: Duration = Duration::from_millis(250);
 
 /// The edge's catalog.
 pub(crate) struct LiveStreams {
@@ -57,6 +63,23 @@ impl Catalog for LiveStreams {
         let edges = self.directory.edges();
         let others = edges.iter().filter(|(id, _)| *id != self.instance);
         others.map(|(_, url)| url.clone()).collect()
+    }
+
+    async fn opened(&self, stream: &Arc<Stream>, session: SessionId) {
+        let request = ReportSessionRequest {
+            session: Some(OpenedSession {
+                stream_id: stream.id().to_string(),
+                session_id: session.to_string(),
+            }),
+        };
+        let told = self
+            .coordinators
+            .ask("report_session", TELLING, |mut coordinator| {
+                let request = request.clone();
+                async move { coordinator.report_session(request).await }
+            });
+        // The next heartbeat tells it, too.
+        let _ = told.await;
     }
 
     async fn was_opened_elsewhere(&self, stream: &Arc<Stream>, session: SessionId) -> bool {

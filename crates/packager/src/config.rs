@@ -3,12 +3,11 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use runtime::{
-    Config,
+    Config, ServiceTokens,
     config::Role,
     gate::Limits,
     tls::{self, ServerConfig},
 };
-use types::Secret;
 
 use crate::Error;
 
@@ -26,7 +25,7 @@ pub struct Settings {
     /// Where the coordinators are.
     pub coordinators: Vec<String>,
     /// For internal gRPC.
-    pub service_token: Option<Secret<String>>,
+    pub service_tokens: ServiceTokens,
     /// Bounds on viewers' connections.
     pub limits: Limits,
     /// TLS of the public listener.
@@ -60,7 +59,7 @@ impl Settings {
                 .as_deref()
                 .map(|url| url.trim_end_matches('/').to_owned()),
             coordinators: config.coordinator.address.0.clone(),
-            service_token: config.service_token.clone(),
+            service_tokens: ServiceTokens::open(config)?,
             limits: Limits {
                 total: packager.max_connections,
                 per_address: packager.max_connections_per_address,

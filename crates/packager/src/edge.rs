@@ -12,12 +12,12 @@ use proto::{
     packager::{WatchFlvRequest, WatchWindowRequest, origin_client::OriginClient},
 };
 use runtime::{
-    Shutdown,
+    ServiceTokens, Shutdown,
     backoff::Backoff,
     grpc::{CALL_TIMEOUT, ServiceChannel},
 };
 use tokio::{sync::watch, time::timeout};
-use types::{InstanceId, MediaTime, Secret};
+use types::{InstanceId, MediaTime};
 
 use crate::{Error, registry::Registry, wire};
 
@@ -36,7 +36,7 @@ pub(crate) struct Edge {
     pub(crate) registry: Registry,
     pub(crate) directory: Directory,
     pub(crate) instance: InstanceId,
-    pub(crate) token: Option<Secret<String>>,
+    pub(crate) tokens: ServiceTokens,
     pub(crate) shutdown: Shutdown,
 }
 
@@ -88,7 +88,7 @@ impl Edge {
     }
 
     fn client(&self, origin: &Origin) -> Result<OriginClient<ServiceChannel>, Error> {
-        let channel = runtime::grpc::channel(&origin.address, self.token.as_ref())?;
+        let channel = runtime::grpc::channel(&origin.address, &self.tokens)?;
         Ok(OriginClient::new(channel).max_decoding_message_size(proto::MAX_MESSAGE_BYTES))
     }
 

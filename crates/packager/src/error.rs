@@ -19,6 +19,9 @@ pub enum Error {
     /// A track that can't be packaged.
     #[error("initialization segment: {0}")]
     Init(#[from] fmp4::Error),
+    /// A configuration that can't be used.
+    #[error(transparent)]
+    Config(#[from] runtime::config::ConfigError),
     /// A port that can't be had.
     #[error(transparent)]
     Bind(#[from] runtime::http::BindError),

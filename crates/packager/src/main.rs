@@ -11,13 +11,16 @@ async fn main() -> anyhow::Result<()> {
     else {
         return Ok(());
     };
-    let telemetry = Telemetry::init(&config.log)?;
+    let telemetry = Telemetry::init(&config, "packager")?;
     let (shutdown, health) = (Shutdown::on_signal(), Health::default());
+    shutdown.spawn_until_cancelled(telemetry.clone().keep_up());
     let (listener, routes) = ops(&config, &telemetry, &health)?;
     shutdown.spawn(listener.serve(routes, shutdown.clone()));
     let server = Server::bind(Settings::resolve(&config)?, &health)?;
     server.serve(shutdown.clone()).await;
-    anyhow::ensure!(shutdown.drain().await, "not everything stopped in time");
+    let drained = shutdown.drain().await;
+    telemetry.flush().await;
+    anyhow::ensure!(drained, "not everything stopped in time");
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use runtime::{
     Config, Health, Shutdown,
     gate::Limits,
     grpc::{Channels, RequireToken},
+    grpc_health,
     health::Check,
     http::{Server as HttpServer, listen},
     telemetry::Telemetry,
@@ -43,6 +44,7 @@ pub struct Server {
     internal: Option<HttpServer>,
     coordinators: Coordinators,
     connected: Check,
+    health: Health,
 }
 
 impl Server {
@@ -67,13 +69,13 @@ impl Server {
             }
             None => None,
         };
-        let token = settings.service_token.as_ref();
-        let coordinators = Coordinators::connect(&settings.coordinators, token)?;
+        let coordinators = Coordinators::connect(&settings.coordinators, &settings.service_tokens)?;
         Ok(Self {
             public,
             internal,
             coordinators,
             connected: health.require("coordinator"),
+            health: health.clone(),
             settings,
         })
     }
@@ -91,8 +93,10 @@ impl Server {
             internal,
             coordinators,
             connected,
+            health,
         } = self;
         let instance = InstanceId::new();
+        shutdown.spawn_until_cancelled(settings.service_tokens.clone().follow_file());
         let (registry, directory) = (Registry::default(), Directory::default());
         let address = settings.address.clone().unwrap_or_else(|| {
             settings
@@ -111,7 +115,7 @@ impl Server {
             registry: registry.clone(),
             directory: directory.clone(),
             instance,
-            token: settings.service_token.clone(),
+            tokens: settings.service_tokens.clone(),
             shutdown: shutdown.clone(),
         };
         if let Some(internal) = internal {
@@ -125,11 +129,11 @@ impl Server {
                 registry: registry.clone(),
                 directory: directory.clone(),
                 edge: settings.edge.map(|_| edge.clone()),
-                channels: Channels::new(settings.service_token.clone()),
+                channels: Channels::new(settings.service_tokens.clone()),
                 shutdown: shutdown.clone(),
             });
             shutdown.spawn_until_cancelled(origin.run());
-            shutdown.spawn(internal.serve(grpc(&registry, &settings), shutdown.clone()));
+            shutdown.spawn(internal.serve(grpc(&registry, &settings, &health), shutdown.clone()));
         }
         let heart = Heart::new(instance, &settings, address, registry.clone());
         for coordinator in coordinators.each() {
@@ -157,16 +161,17 @@ impl Server {
     }
 }
 
-fn grpc(registry: &Registry, settings: &Settings) -> Router {
+fn grpc(registry: &Registry, settings: &Settings, health: &Health) -> Router {
     let service = OriginServer::new(OriginService {
         registry: registry.clone(),
     })
     .max_encoding_message_size(proto::MAX_MESSAGE_BYTES);
-    let guarded =
-        InterceptedService::new(service, RequireToken::new(settings.service_token.as_ref()));
-    tonic::service::Routes::new(guarded)
+    let guarded = InterceptedService::new(service, RequireToken::new(&settings.service_tokens));
+    let routes = tonic::service::Routes::new(guarded)
+        .add_service(grpc_health(health, "streamr.packager.v1.Origin"))
         .prepare()
-        .into_axum_router()
+        .into_axum_router();
+    runtime::trace::grpc(routes)
 }
 
 async fn sweep(registry: Registry) {

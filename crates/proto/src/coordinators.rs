@@ -12,9 +12,11 @@ use std::{
 };
 
 use futures::{StreamExt, stream::FuturesUnordered};
-use runtime::grpc::{AddressError, ServiceChannel, channel};
+use runtime::{
+    ServiceTokens,
+    grpc::{AddressError, ServiceChannel, channel},
+};
 use tonic::{Code, Response, Status};
-use types::Secret;
 
 use crate::coordinator::coordinator_client::CoordinatorClient;
 
@@ -31,13 +33,10 @@ pub struct Coordinators {
 
 impl Coordinators {
     /// Channels to `addresses`, connected when first used.
-    pub fn connect(
-        addresses: &[String],
-        token: Option<&Secret<String>>,
-    ) -> Result<Self, AddressError> {
+    pub fn connect(addresses: &[String], tokens: &ServiceTokens) -> Result<Self, AddressError> {
         let members: Result<Vec<_>, _> = addresses
             .iter()
-            .map(|address| channel(address, token).map(CoordinatorClient::new))
+            .map(|address| channel(address, tokens).map(CoordinatorClient::new))
             .collect();
         Ok(Self {
             members: members?.into(),

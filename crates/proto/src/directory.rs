@@ -43,6 +43,8 @@ pub struct StreamInfo {
     pub origin: Option<Origin>,
     /// Played with a playback token only.
     pub restricted: bool,
+    /// The `traceparent` of what put it on air; empty when that was not traced.
+    pub trace_parent: String,
 }
 
 /// Publishers to be cut off.
@@ -95,6 +97,7 @@ impl TryFrom<WireInfo> for StreamInfo {
             ingest_address: info.ingest_address,
             origin,
             restricted: info.restricted,
+            trace_parent: info.trace_parent,
         })
     }
 }

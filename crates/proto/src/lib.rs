@@ -36,5 +36,8 @@ pub use convert::ConvertError;
 pub use coordinators::Coordinators;
 pub use directory::Directory;
 
+/// What all `.proto` files say, as an encoded `google.protobuf.FileDescriptorSet`.
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
 /// The largest gRPC message: a message holds at least one sample, of up to 8 MiB, and its framing.
 pub const MAX_MESSAGE_BYTES: usize = 8 * 1024 * 1024 + 64 * 1024;

@@ -1,16 +1,16 @@
-//! Internal gRPC: client channels and the service token.
+//! Internal gRPC: client channels, and service tokens on calls.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use subtle::ConstantTimeEq;
 use tonic::{
     Request, Status,
-    metadata::{Ascii, MetadataValue},
+    metadata::MetadataValue,
     service::{Interceptor, interceptor::InterceptedService},
     transport::{Channel, Endpoint},
 };
-use types::Secret;
+
+use crate::{ServiceTokens, trace};
 
 /// The metadata key that carries the service token.
 const TOKEN_KEY: &str = "x-streamr-service-token";
@@ -36,10 +36,7 @@ pub struct AddressError {
 }
 
 /// A channel to `address` (`http://host:port`), connected when first used and again whenever it broke.
-pub fn channel(
-    address: &str,
-    token: Option<&Secret<String>>,
-) -> Result<ServiceChannel, AddressError> {
+pub fn channel(address: &str, tokens: &ServiceTokens) -> Result<ServiceChannel, AddressError> {
     let endpoint = Endpoint::from_shared(address.to_owned()).map_err(|_| AddressError {
         address: address.to_owned(),
     })?;
@@ -52,7 +49,7 @@ pub fn channel(
         .initial_connection_window_size(CONNECTION_WINDOW)
         .tcp_nodelay(true)
         .connect_lazy();
-    Ok(InterceptedService::new(channel, Token::new(token)))
+    Ok(InterceptedService::new(channel, Token::new(tokens)))
 }
 
 /// Channels kept open; addresses of ours are few.
@@ -62,15 +59,15 @@ const MAX_CHANNELS: usize = 256;
 /// Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Channels {
-    token: Option<Secret<String>>,
+    tokens: ServiceTokens,
     open: Arc<Mutex<HashMap<String, ServiceChannel>>>,
 }
 
 impl Channels {
-    /// No channels yet; each will send `token`.
-    pub fn new(token: Option<Secret<String>>) -> Self {
+    /// No channels yet; each will send the first of `tokens`.
+    pub fn new(tokens: ServiceTokens) -> Self {
         Self {
-            token,
+            tokens,
             open: Arc::default(),
         }
     }
@@ -81,7 +78,7 @@ impl Channels {
         if let Some(channel) = open.get(address) {
             return Ok(channel.clone());
         }
-        let channel = channel(address, self.token.as_ref())?;
+        let channel = channel(address, &self.tokens)?;
         if open.len() >= MAX_CHANNELS {
             // Those in use stay open for as long as they are used.
             open.clear();
@@ -91,83 +88,87 @@ impl Channels {
     }
 }
 
-/// Puts the service token on outgoing calls, or checks it on incoming ones.
+/// Puts the service token on outgoing calls, and the trace they are part of.
 #[derive(Debug, Clone)]
 pub struct Token {
-    value: Option<MetadataValue<Ascii>>,
+    tokens: ServiceTokens,
 }
 
 impl Token {
-    /// Sends `token`; nothing when there is none.
-    pub fn new(token: Option<&Secret<String>>) -> Self {
-        let value = token.and_then(|token| MetadataValue::try_from(token.expose()).ok());
-        Self { value }
+    /// Sends the first of `tokens`; nothing when there is none.
+    pub fn new(tokens: &ServiceTokens) -> Self {
+        Self {
+            tokens: tokens.clone(),
+        }
     }
 }
 
 impl Interceptor for Token {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if let Some(value) = &self.value {
-            request.metadata_mut().insert(TOKEN_KEY, value.clone());
+        if let Some(value) = self.tokens.sent() {
+            request.metadata_mut().insert(TOKEN_KEY, value);
+        }
+        let parent = trace::current();
+        if let Ok(parent) = MetadataValue::try_from(parent)
+            && !parent.is_empty()
+        {
+            request.metadata_mut().insert(trace::HEADER, parent);
         }
         Ok(request)
     }
 }
 
-/// Refuses calls without the service token, when one is configured.
+/// Refuses calls without one of the service tokens, when there are some.
 #[derive(Debug, Clone)]
 pub struct RequireToken {
-    expected: Option<Secret<String>>,
+    tokens: ServiceTokens,
 }
 
 impl RequireToken {
-    /// Requires `token`; everything passes when there is none (embedded, on loopback).
-    pub fn new(token: Option<&Secret<String>>) -> Self {
+    /// Requires one of `tokens`.
+    pub fn new(tokens: &ServiceTokens) -> Self {
         Self {
-            expected: token.cloned(),
+            tokens: tokens.clone(),
         }
     }
 }
 
 impl Interceptor for RequireToken {
     fn call(&mut self, request: Request<()>) -> Result<Request<()>, Status> {
-        let Some(expected) = &self.expected else {
-            return Ok(request);
-        };
         let given = request
             .metadata()
             .get(TOKEN_KEY)
             .map_or(&b""[..], MetadataValue::as_bytes);
-        if bool::from(given.ct_eq(expected.expose().as_bytes())) {
-            Ok(request)
-        } else {
-            metrics::counter!("streamr_service_token_refused_total").increment(1);
-            Err(Status::unauthenticated(
-                "service token missing or wrong; set STREAMR__SERVICE_TOKEN alike everywhere",
-            ))
+        if self.tokens.accepts(given) {
+            return Ok(request);
         }
+        metrics::counter!("streamr_service_token_refused_total").increment(1);
+        Err(Status::unauthenticated(
+            "service token missing or wrong; set STREAMR__SERVICE_TOKEN alike everywhere",
+        ))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use types::Secret;
+
     use super::*;
 
     #[test]
     fn only_the_right_token_passes() {
-        let secret = Secret::new("s3cret".to_owned());
-        let mut guard = RequireToken::new(Some(&secret));
+        let tokens = |text: &str| ServiceTokens::of(&Secret::new(text.to_owned())).unwrap();
+        let (right, wrong) = (
+            tokens("the-right-service-token"),
+            tokens("the-wrong-service-token"),
+        );
+        let mut guard = RequireToken::new(&right);
         assert!(guard.call(Request::new(())).is_err());
-        let wrong = Secret::new("s3cre".to_owned());
-        assert!(
-            guard
-                .call(Token::new(Some(&wrong)).call(Request::new(())).unwrap())
-                .is_err()
-        );
-        assert!(
-            guard
-                .call(Token::new(Some(&secret)).call(Request::new(())).unwrap())
-                .is_ok()
-        );
+        let mut call = |tokens: &ServiceTokens| {
+            let request = Token::new(tokens).call(Request::new(()))?;
+            guard.call(request)
+        };
+        assert!(call(&wrong).is_err());
+        assert!(call(&right).is_ok());
     }
 }

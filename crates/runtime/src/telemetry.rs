@@ -1,10 +1,39 @@
-//! Logs and metrics of a process.
+//! Logs, metrics and traces of a process.
+//!
+//! Metrics are called `streamr_<part>_<what>`: counters end in `_total`, histograms in their unit
+//! (`_seconds`, `_bytes`), gauges in neither. Labels have few values, all known when the program is built:
+//! never a slug, a key, an id or an address. A test reads the metrics of a whole run and holds them to it.
+
+use std::time::Duration;
 
 use axum::{Router, routing::get};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_otlp::{SpanExporter, WithExportConfig};
+use opentelemetry_sdk::{
+    Resource,
+    trace::{BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider},
+};
+use tracing_subscriber::{
+    EnvFilter, Layer,
+    filter::{FilterExt, filter_fn},
+    fmt,
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
-use crate::config::{LogFormat, LogSection};
+use crate::{
+    Config,
+    config::{LogFormat, TelemetrySection},
+    trace,
+};
+
+/// How often histograms are drained.
+const UPKEEP: Duration = Duration::from_secs(5);
+/// How long sending a batch of spans may take.
+const EXPORT: Duration = Duration::from_secs(3);
+/// How long a process that ends waits for its last spans.
+const FLUSH: Duration = Duration::from_secs(3);
 
 /// Buckets of every histogram in seconds, from 1 ms to 10 s.
 const SECONDS: [f64; 13] = [
@@ -23,6 +52,9 @@ pub enum TelemetryError {
         /// The value given.
         value: String,
     },
+    /// The exporter refused its endpoint.
+    #[error("telemetry.otlp_endpoint: {0}; write a URL such as http://127.0.0.1:4317")]
+    Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
     /// The metrics recorder refused its set-up.
     #[error("metrics recorder: {0}")]
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
@@ -32,41 +64,105 @@ pub enum TelemetryError {
 #[derive(Debug, Clone)]
 pub struct Telemetry {
     prometheus: PrometheusHandle,
+    tracer: Option<SdkTracerProvider>,
+}
+
+/// Sends spans to the endpoint, batched by a thread of its own; what its queue can't hold is dropped.
+fn exporter(
+    section: &TelemetrySection,
+    service: &'static str,
+) -> Result<Option<SdkTracerProvider>, TelemetryError> {
+    let Some(endpoint) = &section.otlp_endpoint else {
+        return Ok(None);
+    };
+    crate::tls::install_provider();
+    let exporter = SpanExporter::builder()
+        .with_tonic()
+        .with_endpoint(endpoint)
+        .with_timeout(EXPORT)
+        .build()?;
+    let batches = BatchConfigBuilder::default()
+        .with_max_queue_size(2048)
+        .with_max_export_batch_size(512)
+        .with_scheduled_delay(Duration::from_secs(1))
+        .build();
+    let processor = BatchSpanProcessor::builder(exporter)
+        .with_batch_config(batches)
+        .build();
+    let ratio = Sampler::TraceIdRatioBased(section.sample_ratio);
+    let name = format!("streamr-{service}");
+    Ok(Some(
+        SdkTracerProvider::builder()
+            .with_span_processor(processor)
+            .with_sampler(Sampler::ParentBased(Box::new(ratio)))
+            .with_resource(Resource::builder_empty().with_service_name(name).build())
+            .build(),
+    ))
 }
 
 impl Telemetry {
-    /// Starts logging to standard error and collecting metrics; once per process.
-    pub fn init(log: &LogSection) -> Result<Self, TelemetryError> {
+    /// Starts logging to standard error, collecting metrics, and sending traces as `service` when the
+    /// configuration says where to; once per process, within tokio.
+    pub fn init(config: &Config, service: &'static str) -> Result<Self, TelemetryError> {
+        let log = &config.log;
         let filter = EnvFilter::try_new(&log.level).map_err(|_| TelemetryError::Filter {
             value: log.level.clone(),
         })?;
-        let registry = tracing_subscriber::registry().with(filter);
-        // A second subscriber (tests run several services in a process) leaves the first in place.
-        let _ = match log.format {
-            LogFormat::Json => registry
-                .with(
-                    fmt::layer()
-                        .json()
-                        .flatten_event(true)
-                        .with_writer(std::io::stderr),
-                )
-                .try_init(),
-            LogFormat::Text => registry
-                .with(fmt::layer().with_writer(std::io::stderr))
-                .try_init(),
+        // Control spans are for traces; log lines say what they mean themselves.
+        let filter = filter.and(filter_fn(|metadata| !trace::is_control(metadata)));
+        let tracer = exporter(&config.telemetry, service)?;
+        let traces = tracer.as_ref().map(|provider| {
+            tracing_opentelemetry::layer()
+                .with_tracer(provider.tracer("streamr"))
+                .with_location(false)
+                .with_threads(false)
+                .with_tracked_inactivity(false)
+                .with_filter(filter_fn(trace::is_control))
+        });
+        let lines = match log.format {
+            LogFormat::Json => fmt::layer()
+                .json()
+                .flatten_event(true)
+                .with_writer(std::io::stderr)
+                .with_filter(filter)
+                .boxed(),
+            LogFormat::Text => fmt::layer()
+                .with_writer(std::io::stderr)
+                .with_filter(filter)
+                .boxed(),
         };
+        // A second subscriber (tests run several services in a process) leaves the first in place.
+        let _ = tracing_subscriber::registry()
+            .with(lines)
+            .with(traces)
+            .try_init();
         let recorder = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
             .build_recorder();
         let prometheus = recorder.handle();
         // The same for a second recorder: the first goes on collecting.
         let _ = metrics::set_global_recorder(recorder);
-        Ok(Self { prometheus })
+        Ok(Self { prometheus, tracer })
     }
 
-    /// Histograms grow until they are drained: call every few seconds.
-    pub fn upkeep(&self) {
-        self.prometheus.run_upkeep();
+    /// Sends the traces that wait, within [`FLUSH`]; at a process's end.
+    pub async fn flush(&self) {
+        let Some(tracer) = self.tracer.clone() else {
+            return;
+        };
+        let flushed =
+            tokio::task::spawn_blocking(move || tracer.shutdown_with_timeout(FLUSH)).await;
+        if !matches!(flushed, Ok(Ok(()))) {
+            tracing::warn!("the last traces were not sent");
+        }
+    }
+
+    /// Drains histograms, which grow until then. Never returns: its owner ends it.
+    pub async fn keep_up(self) {
+        loop {
+            tokio::time::sleep(UPKEEP).await;
+            self.prometheus.run_upkeep();
+        }
     }
 
     /// `/metrics`, in Prometheus' text format.

@@ -70,6 +70,7 @@ pub(crate) async fn record(
         id: EventId::new(),
         time_us: micros(now),
         version,
+        trace_parent: runtime::trace::current(),
         fact,
     };
     Entity::insert(row(&event, now))

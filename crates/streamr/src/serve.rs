@@ -9,8 +9,6 @@ use storage::{Database, Scope};
 
 use crate::banner;
 
-/// How often histograms are drained.
-const UPKEEP: Duration = Duration::from_secs(5);
 /// How long the parts may take to find each other before the banner.
 const READY: Duration = Duration::from_secs(10);
 
@@ -22,7 +20,7 @@ type Service = (&'static str, Pin<Box<dyn Future<Output = ()> + Send>>);
     reason = "the banner is for the person who started it"
 )]
 pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
-    let telemetry = Telemetry::init(&config.log)?;
+    let telemetry = Telemetry::init(&config, "all-in-one")?;
     data_folder(&config.data_dir)?;
     let (shutdown, health) = (Shutdown::on_signal(), Health::default());
     let database = Database::open(&database_url(&config), config.database.max_connections)
@@ -46,12 +44,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     for (name, service) in services {
         running.push((name, shutdown.spawn(service)));
     }
-    shutdown.spawn_until_cancelled(async move {
-        loop {
-            tokio::time::sleep(UPKEEP).await;
-            telemetry.upkeep();
-        }
-    });
+    shutdown.spawn_until_cancelled(telemetry.clone().keep_up());
     wait_until_ready(&health).await?;
     println!(
         "{}",
@@ -64,7 +57,9 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
             anyhow::bail!("{name} failed");
         }
     }
-    anyhow::ensure!(shutdown.drain().await, "not everything stopped in time");
+    let drained = shutdown.drain().await;
+    telemetry.flush().await;
+    anyhow::ensure!(drained, "not everything stopped in time");
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! A balancer before several of a kind, as an operator would run: TCP, by health.
 //!
-//! Half a second after a process no longer answers whether it lives, its connections are closed and new ones
+//! Two seconds after a process no longer answers whether it lives, its connections are closed and new ones
 //! go to the others. One that lives and isn't ready is used only while none is.
 
 use std::{
@@ -25,6 +25,8 @@ use crate::http;
 
 /// How often each is asked, and how long it may take.
 const CHECK: Duration = Duration::from_millis(250);
+/// How many missed answers make a process gone.
+const MISSED: u32 = 4;
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_millis(250);
 
@@ -104,9 +106,9 @@ async fn watch_over(client: Client, health: String, state: watch::Sender<State>)
             Some(_) => State::Lives,
             None => State::Gone,
         };
-        // One missed answer is a busy machine.
+        // Some missed answers are a busy machine; who died closes its connections by itself.
         missed = if seen == State::Gone { missed + 1 } else { 0 };
-        if seen != State::Gone || missed >= 2 {
+        if seen != State::Gone || missed >= MISSED {
             state.send_if_modified(|known| std::mem::replace(known, seen) != seen);
         }
         sleep(CHECK).await;

@@ -9,6 +9,7 @@ mod account;
 mod balancer;
 mod browser;
 pub mod certificate;
+mod collector;
 mod encoder;
 pub mod engines;
 pub mod ffmpeg;
@@ -31,6 +32,7 @@ mod witness;
 
 pub use account::{Account, cookie, send};
 pub use browser::{Browser, PageReport, Watch};
+pub use collector::{Collector, SeenSpan};
 pub use encoder::Encoder;
 pub use fixture::{Fixture, TimedTag, is_keyframe, is_sequence_header};
 pub use flv_viewer::{FlvViewer, SeenTag, StalledViewer, largest_gap};

@@ -163,6 +163,16 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
+    /// All services in one process, whatever layout the tests run on: for what is about that process.
+    pub fn one_process() -> Builder {
+        Self::builder(Layout::Embedded)
+    }
+
+    /// Each service a process of its own, whatever layout the tests run on.
+    pub fn three_processes() -> Builder {
+        Self::builder(Layout::Distributed)
+    }
+
     /// All services in one process.
     pub fn embedded() -> Builder {
         Self::builder(in_cluster(Layout::Embedded))

@@ -60,7 +60,7 @@ async fn multivariant(
     let Some(info) = info else {
         return Err(answer::later("the stream is starting"));
     };
-    let uri = format!("s/{}/{file}", opened.session()?);
+    let uri = format!("s/{}/{file}", opened.session(&catalog).await?);
     let slug = opened.stream.slug();
     let elsewhere = catalog.other_edges().into_iter();
     let others: Vec<String> = elsewhere

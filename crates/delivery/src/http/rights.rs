@@ -115,15 +115,18 @@ pub(super) fn open(catalog: &Streams, name: &str, query: Option<&str>) -> Result
 
 impl Opened {
     /// The session that goes on from here: the token's, or a new one.
-    pub(super) fn session(&self) -> Result<SessionId, Refusal> {
+    pub(super) async fn session(&self, catalog: &Streams) -> Result<SessionId, Refusal> {
         self.stream.sessions.opened();
         let Some(session) = self.session else {
             return Ok(SessionId::new());
         };
-        self.stream.admit(session).map_err(|_| {
+        let is_new = self.stream.admit(session).map_err(|_| {
             refused("full");
             answer::later(FULL)
         })?;
+        if is_new && self.stream.access().is_restricted() {
+            catalog.opened(&self.stream, session).await;
+        }
         Ok(session)
     }
 }

@@ -8,6 +8,11 @@ use types::{Epoch, Msn, PartIndex};
 use super::{Object, Scope, Window};
 use crate::{Keyframe, SegmentDigest, WindowEvent, rendered::Rendered};
 
+/// How far an edge may lag behind another, in segments beyond the next.
+const AHEAD: u64 = 1;
+/// The same in parts.
+const PARTS_AHEAD: usize = 4;
+
 impl Window {
     /// The playlist, rendered once for all who ask.
     pub(crate) fn render(
@@ -43,7 +48,29 @@ impl Window {
             .inits
             .iter()
             .find(|(key, _)| *key == (epoch, generation));
-        found.map_or(Object::Missing, |(_, data)| Object::Found(data.clone()))
+        match found {
+            Some((_, data)) => Object::Found(data.clone()),
+            None if self.is_behind(epoch) => Object::Announced,
+            None => Object::Missing,
+        }
+    }
+
+    /// Whether another edge may know an epoch that this one is about to hear of: a player that came from
+    /// there waits a moment for what this window doesn't have yet.
+    fn is_behind(&self, epoch: Epoch) -> bool {
+        let known = self.epoch.as_ref().map(|info| info.epoch);
+        !self.playlist.ended
+            && known.is_none_or(|known| epoch.get() == known.get().saturating_add(1))
+    }
+
+    /// Whether a number is what comes next, here or at an edge that heard of it a moment earlier.
+    fn is_upcoming(&self, epoch: Epoch, msn: Msn) -> bool {
+        let current = self.epoch.as_ref().is_some_and(|info| info.epoch == epoch);
+        let ahead = self
+            .next_msn()
+            .and_then(|next| msn.get().checked_sub(next.get()));
+        self.is_behind(epoch)
+            || (current && !self.playlist.ended && ahead.is_some_and(|ahead| ahead <= AHEAD))
     }
 
     /// The segment at this URL.
@@ -55,6 +82,7 @@ impl Window {
         match found.map(|segment| &segment.whole) {
             Some(Some(whole)) => Object::Found(whole.clone()),
             Some(None) => Object::Announced,
+            None if self.is_upcoming(epoch, msn) => Object::Announced,
             None => Object::Missing,
         }
     }
@@ -69,19 +97,16 @@ impl Window {
             if let Some(part) = segment.parts.get(index.get() as usize) {
                 return Object::Found(part.clone());
             }
-            let is_next = segment.whole.is_none() && index.get() as usize == segment.parts.len();
-            return if is_next {
+            let ahead = (index.get() as usize).checked_sub(segment.parts.len());
+            let is_upcoming = ahead.is_some_and(|ahead| ahead <= PARTS_AHEAD);
+            return if segment.whole.is_none() && is_upcoming {
                 Object::Announced
             } else {
                 Object::Missing
             };
         }
         // The preload hint behind a segment's last part names part 0 of the next segment.
-        let hinted = index == PartIndex::ZERO
-            && self.next_msn() == Some(msn)
-            && self.epoch.as_ref().is_some_and(|info| info.epoch == epoch)
-            && !self.playlist.ended;
-        if hinted {
+        if (index.get() as usize) <= PARTS_AHEAD && self.is_upcoming(epoch, msn) {
             Object::Announced
         } else {
             Object::Missing

@@ -176,7 +176,23 @@ fn parts_are_announced_one_ahead() {
         Object::Announced,
         "the next segment's first"
     );
-    assert_eq!(part(&window, 2, 1), Object::Missing);
+    assert_eq!(
+        part(&window, 2, 1),
+        Object::Announced,
+        "another edge may have it already"
+    );
+    assert_eq!(part(&window, 4, 0), Object::Missing);
+    assert_eq!(
+        window.init(Epoch::new(2), 0),
+        Object::Announced,
+        "a takeover"
+    );
+    assert_eq!(window.init(Epoch::new(3), 0), Object::Missing);
+    assert_eq!(
+        Window::default().segment(Epoch::new(7), Msn::new(9)),
+        Object::Announced,
+        "it just follows"
+    );
     window.apply(&WindowEvent::Ended).unwrap();
     assert_eq!(part(&window, 2, 0), Object::Missing);
 }

@@ -194,6 +194,7 @@ mod tests {
                 id: EventId::new(),
                 time_us: 0,
                 version,
+                trace_parent: String::new(),
                 fact: Fact::StreamChanged { stream },
             },
             attempts: 0,

@@ -49,6 +49,7 @@ pub(crate) fn events(streams: usize, each: u64) -> Vec<Event> {
             id: EventId::new(),
             time_us: now_us(),
             version,
+            trace_parent: String::new(),
             fact: Fact::StreamChanged { stream: *stream },
         }));
     }
@@ -214,6 +215,7 @@ pub(crate) fn broadcast(stream: StreamId, slug: &Slug, version: u64) -> [Event; 
         id: EventId::new(),
         time_us: now_us(),
         version,
+        trace_parent: String::new(),
         fact,
     };
     let start = Fact::StreamStarted {

@@ -15,6 +15,7 @@ use runtime::{
     grpc::{CALL_TIMEOUT, Channels},
 };
 use tokio::time::timeout;
+use tracing::Instrument;
 use types::{MediaTime, StreamId};
 
 use super::{
@@ -128,6 +129,7 @@ impl Origin {
                 packaging,
                 seen: None,
                 repeats_until: None,
+                trace_parent: info.trace_parent.clone(),
             };
             let end = tokio::select! {
                 end = epoch.run() => end,
@@ -170,6 +172,8 @@ struct EpochRun {
     seen: Option<(i64, MediaTime)>,
     /// A new subscription starts at a keyframe of the past: what was taken before is not taken again.
     repeats_until: Option<MediaTime>,
+    /// What put the stream on air, until the first subscription is traced: later ones are no news.
+    trace_parent: String,
 }
 
 impl EpochRun {
@@ -201,10 +205,13 @@ impl EpochRun {
         let channel = self.shared.channels.to(&info.ingest_address)?;
         let mut client =
             MediaClient::new(channel).max_decoding_message_size(proto::MAX_MESSAGE_BYTES);
+        let trace_parent = std::mem::take(&mut self.trace_parent);
+        let span = runtime::trace::child("package", &trace_parent);
         let request = wire::SubscribeRequest {
             stream_id: info.id.to_string(),
         };
-        let call = timeout(CALL_TIMEOUT, client.subscribe(request)).await;
+        let subscribe = client.subscribe(request).instrument(span);
+        let call = timeout(CALL_TIMEOUT, subscribe).await;
         let mut messages = call
             .map_err(|_| Error::TooSlow("the ingest"))??
             .into_inner();

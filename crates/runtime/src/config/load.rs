@@ -139,6 +139,7 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     for (key, url) in [
         ("public_url", &config.public_url),
         ("playback.public_url", &config.playback.public_url),
+        ("telemetry.otlp_endpoint", &config.telemetry.otlp_endpoint),
         ("packager.public_url", &config.packager.public_url),
     ] {
         if let Some(url) = url
@@ -151,7 +152,15 @@ fn check(config: &Config) -> Result<(), ConfigError> {
             ));
         }
     }
+    if !(0.0..=1.0).contains(&config.telemetry.sample_ratio) {
+        return Err(ConfigError::key(
+            "telemetry.sample_ratio",
+            config.telemetry.sample_ratio,
+            "write a number from 0 (none) to 1 (all)",
+        ));
+    }
     super::tls::check(&config.tls)?;
+    crate::ServiceTokens::open(config)?;
     let database = config.database.url.as_ref().map(types::Secret::expose);
     let scheme = database.and_then(|url| url.split(':').next());
     if !matches!(scheme, None | Some("sqlite" | "postgres" | "postgresql")) {
@@ -202,13 +211,16 @@ fn check_bus(bus: &Bus) -> Result<(), ConfigError> {
 }
 
 fn check_internal(config: &Config, key: &str, bind: SocketAddr) -> Result<(), ConfigError> {
-    if bind.ip().is_loopback() || config.service_token.is_some() {
+    if bind.ip().is_loopback()
+        || config.service_token.is_some()
+        || config.service_token_file.is_some()
+    {
         return Ok(());
     }
     Err(ConfigError::key(
         key,
         bind,
-        "internal gRPC beyond loopback needs a service token; set STREAMR__SERVICE_TOKEN to the same secret in every service",
+        "internal gRPC beyond loopback needs a service token; set STREAMR__SERVICE_TOKEN, or STREAMR__SERVICE_TOKEN_FILE, to the same secret in every service",
     ))
 }
 

@@ -15,8 +15,12 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where the world finds the pages and the API; default: the request's host, port 8000.
     pub public_url: Option<String>,
-    /// Shared by all services; needed once internal gRPC leaves loopback.
+    /// Shared by all services; needed once internal gRPC leaves loopback. Several are separated by commas:
+    /// the first is sent, all are accepted.
     pub service_token: Option<Secret<String>>,
+    /// The same in a file, a token on each line, read again when it changes: tokens are replaced without
+    /// a restart.
+    pub service_token_file: Option<PathBuf>,
     /// Seals what the database holds: 32 characters or more, the same for every replica; default: made and
     /// kept in the data folder.
     pub secret_key: Option<Secret<String>>,
@@ -28,6 +32,8 @@ pub struct Config {
     pub cache: Cache,
     /// Logs.
     pub log: LogSection,
+    /// Traces.
+    pub telemetry: TelemetrySection,
     /// Certificate of the public listeners.
     pub tls: TlsSection,
     /// The first stream.
@@ -52,11 +58,13 @@ impl Default for Config {
             data_dir: "data".into(),
             public_url: None,
             service_token: None,
+            service_token_file: None,
             secret_key: None,
             database: Database::default(),
             bus: Bus::default(),
             cache: Cache::default(),
             log: LogSection::default(),
+            telemetry: TelemetrySection::default(),
             tls: TlsSection::default(),
             bootstrap: Bootstrap::default(),
             accounts: Accounts::default(),
@@ -151,6 +159,25 @@ impl Default for LogSection {
         Self {
             level: "info".to_owned(),
             format: LogFormat::Json,
+        }
+    }
+}
+
+/// `telemetry`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TelemetrySection {
+    /// Where traces go: an OTLP gRPC receiver, such as `http://127.0.0.1:4317`; default: nowhere.
+    pub otlp_endpoint: Option<String>,
+    /// The part of traces that is sent, from 0 to 1.
+    pub sample_ratio: f64,
+}
+
+impl Default for TelemetrySection {
+    fn default() -> Self {
+        Self {
+            otlp_endpoint: None,
+            sample_ratio: 1.0,
         }
     }
 }

@@ -48,6 +48,7 @@ fn told(stream: &Stream) -> [Event; 2] {
         id: EventId::new(),
         time_us,
         version,
+        trace_parent: String::new(),
         fact,
     };
     let (started_us, ended_us) = (1_700_000_000_000_000, 1_700_000_010_000_000);

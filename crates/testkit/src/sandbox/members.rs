@@ -45,6 +45,14 @@ impl Member {
         self.name == name || self.kinds.contains(&name)
     }
 
+    fn is_edge_alone(&self) -> bool {
+        let roles = self
+            .settings
+            .iter()
+            .find(|(key, _)| key == "PACKAGER__ROLES");
+        roles.is_some_and(|(_, roles)| roles == "edge")
+    }
+
     fn new(name: &'static str, program: &'static str, kinds: &'static [&'static str]) -> Self {
         Self {
             name,
@@ -135,7 +143,11 @@ pub(super) fn of(layout: Layout, pages: Option<SocketAddr>) -> (Listens, Vec<Mem
         .iter()
         .filter(|(member, _)| member.program.ends_with("coordinator"));
     let coordinators: Vec<_> = coordinators.map(|(_, grpc)| *grpc).collect();
-    let (mut members, mut internal): (Vec<Member>, Vec<SocketAddr>) = parts.into_iter().unzip();
+    // An edge alone has no internal listener.
+    let has_internal = |member: &Member| !member.is_edge_alone();
+    let internal = parts.iter().filter(|(member, _)| has_internal(member));
+    let mut internal: Vec<SocketAddr> = internal.map(|(_, grpc)| *grpc).collect();
+    let mut members: Vec<Member> = parts.into_iter().map(|(member, _)| member).collect();
     let coordinator_ops = members.first().map_or(pages, |member| member.health);
     if layout == Layout::Embedded {
         let mut whole = Member::new("streamr", "streamr", &[]);

@@ -208,6 +208,11 @@ async fn a_multivariant_names_the_other_edges_with_the_same_session() {
             .stream
             .admitted_within(std::time::Duration::from_secs(10)),
         [session],
-        "coordinators are told of it"
+        "coordinators are told of it again"
+    );
+    assert_eq!(
+        *scene.facts.told.lock(),
+        [session],
+        "and before it is answered"
     );
 }

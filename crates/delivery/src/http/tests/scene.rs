@@ -29,6 +29,7 @@ pub(super) struct Facts {
     revoked: Mutex<HashSet<SessionId>>,
     picture: Mutex<Option<Thumbnail>>,
     /// Other edges, and the sessions they opened.
+    pub(super) told: Mutex<Vec<SessionId>>,
     pub(super) elsewhere: Mutex<(Vec<String>, HashSet<SessionId>)>,
     pub(super) demanded: AtomicUsize,
 }
@@ -57,6 +58,10 @@ impl Catalog for Facts {
 
     fn other_edges(&self) -> Vec<String> {
         self.elsewhere.lock().0.clone()
+    }
+
+    async fn opened(&self, _: &Arc<Stream>, session: SessionId) {
+        self.told.lock().push(session);
     }
 
     async fn was_opened_elsewhere(&self, _: &Arc<Stream>, session: SessionId) -> bool {
@@ -153,6 +158,7 @@ impl Scene {
             off: Mutex::default(),
             revoked: Mutex::default(),
             picture: Mutex::default(),
+            told: Mutex::default(),
             elsewhere: Mutex::default(),
             demanded: AtomicUsize::new(0),
         });
