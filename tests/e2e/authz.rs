@@ -59,8 +59,8 @@ fn needs(method: &str, path: &str) -> Option<Needs> {
             "/api/v1/streams/{stream}"
             | "/api/v1/streams/{stream}/events"
             | "/api/v1/streams/{stream}/history",
-        ) => Needs::StreamOrAdmin,
-        ("post", "/api/v1/streams/{stream}/state") => Needs::StreamOrAdmin,
+        )
+        | ("post", "/api/v1/streams/{stream}/state") => Needs::StreamOrAdmin,
         (_, path) if path.starts_with("/api/v1/streams/{stream}") => Needs::Stream,
         _ => return None,
     })

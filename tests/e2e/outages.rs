@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use crate::{
     flood::Flood,
     plugs::{GOES_ON, RESUMES, Show, ingest_of, origin_of},
-    support::{SOON, scenario_of_the_dead},
+    support::{SOON, say, scenario_of_the_dead},
 };
 
 /// How long what is stopped stands still.
@@ -102,7 +102,7 @@ async fn says_why(sandbox: &Sandbox, need: &str) -> Result<()> {
 }
 
 fn report(show: &Show, what: &str, since: Instant) {
-    println!("{what}: {}", show.tell(since));
+    say(&format!("{what}: {}", show.tell(since)));
 }
 
 async fn killed(sandbox: &Sandbox, show: &Show, name: &'static str, limit: Duration) -> Result<()> {
@@ -222,7 +222,7 @@ async fn goes_on_without(engine: Engine) -> Result<()> {
         let opening = open_publisher(sandbox.rtmp(), &other.key).await?;
         if engine == Engine::Postgres {
             let (code, why) = opening.rejection()?;
-            println!("a new publisher is told {code}: {why}");
+            say(&format!("a new publisher is told {code}: {why}"));
             ensure!(
                 code == "NetStream.Publish.Failed" && why.contains("database"),
                 "{code}: {why}"
@@ -245,10 +245,10 @@ async fn goes_on_without(engine: Engine) -> Result<()> {
             }
         }
         all_ready(&sandbox).await?;
-        println!(
+        say(&format!(
             "{engine:?} back: ready after {} ms",
             back.elapsed().as_millis()
-        );
+        ));
         let source = Source::new(&Fixture::plain().await?);
         let late = sandbox.add_stream("late").await?;
         let _publication = source.publish(sandbox.rtmp(), &late.key).await?;

@@ -9,7 +9,7 @@ use testkit::{
 };
 use tokio::time::{Instant, sleep};
 
-use crate::support::{PLAYABLE, SOON, flv_path, live, scenario_of_the_dead};
+use crate::support::{PLAYABLE, SOON, flv_path, live, say, scenario_of_the_dead};
 
 /// Three times the promised 3 s.
 pub(crate) const RESUMES: Duration = Duration::from_secs(9);
@@ -42,10 +42,7 @@ impl Show {
             Witness::rtmp(sandbox.rtmp(), slug),
             Witness::rtmp(sandbox.rtmp(), slug),
         ];
-        let show = Self {
-            encoder,
-            viewers,
-        };
+        let show = Self { encoder, viewers };
         for viewer in &show.viewers {
             viewer.goes_on(PLAYABLE).await?;
         }
@@ -123,7 +120,7 @@ async fn survives(
     sandbox.kill(name).await?;
     sleep(WATCHED).await;
     let what = format!("{name} killed");
-    println!("{what}: {}", show.tell(began));
+    say(&format!("{what}: {}", show.tell(began)));
     show.stood_still_at_most(limit, began, &what)?;
     sandbox.launch(name).await?;
     sandbox.ready(name).await?;
@@ -186,10 +183,10 @@ async fn a_page_goes_on_at_the_other_edge() -> Result<()> {
             sleep(Duration::from_secs(1)).await;
         }
         let report = testkit::within(SOON * 3, "the page", page).await???;
-        println!(
+        say(&format!(
             "the picture stood still for {} ms at most",
             report.longest_freeze_ms
-        );
+        ));
         ensure!(report.longest_freeze_ms <= 9_000, "{report:?}");
         ensure!(report.state == "playing", "{report:?}");
         Ok(())

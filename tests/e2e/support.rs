@@ -91,3 +91,9 @@ pub(crate) fn screenshots() -> Result<PathBuf> {
     std::fs::create_dir_all(&folder)?;
     Ok(folder)
 }
+
+/// Says what was measured, for who asked the runner to show it.
+#[expect(clippy::print_stdout, reason = "the runner keeps it beside the test")]
+pub(crate) fn say(text: &str) {
+    println!("{text}");
+}

@@ -85,17 +85,17 @@ struct Inner {
 
 impl Feeds {
     pub(crate) fn new(
-        database: Database,
-        live: Arc<Live>,
-        registry: Registry,
-        histories: Histories,
+        database: &Database,
+        live: &Arc<Live>,
+        registry: &Registry,
+        histories: &Histories,
     ) -> Self {
         Self {
             inner: Arc::new(Inner {
-                database,
-                live,
-                registry,
-                histories,
+                database: database.clone(),
+                live: Arc::clone(live),
+                registry: registry.clone(),
+                histories: histories.clone(),
                 feeds: Mutex::default(),
                 touched: Mutex::default(),
             }),

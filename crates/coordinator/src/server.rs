@@ -89,12 +89,7 @@ impl Server {
             runtime,
             postman,
         } = People::open(&settings, &database, &keys, &cache, &live).await?;
-        let feeds = Feeds::new(
-            database.clone(),
-            Arc::clone(&live),
-            registry.clone(),
-            histories.clone(),
-        );
+        let feeds = Feeds::new(&database, &live, &registry, &histories);
         let origins = origins(&database, &cache, &live).await?;
         let lifecycle = Arc::new(Lifecycle {
             database: database.clone(),
@@ -106,14 +101,7 @@ impl Server {
             grace: settings.grace,
         });
         let service = CoordinatorService {
-            authority: PublishAuthority {
-                database: database.clone(),
-                keys: keys.clone(),
-                cache: cache.clone(),
-                live: Arc::clone(&live),
-                settings: runtime.clone(),
-                known: known_keys(),
-            },
+            authority: authority(&database, &keys, &cache, &live, &runtime),
             lifecycle: Arc::clone(&lifecycle),
             registry: registry.clone(),
             origins: Arc::clone(&origins),
@@ -247,6 +235,24 @@ fn open_bus(
     });
     bus.subscribe(stream_history::subscription(database.history()));
     Ok(bus)
+}
+
+/// Who says whether a key may publish.
+fn authority(
+    database: &Database,
+    keys: &KeyRing,
+    cache: &Cache,
+    live: &Arc<Live>,
+    settings: &RuntimeSettings,
+) -> PublishAuthority {
+    PublishAuthority {
+        database: database.clone(),
+        keys: keys.clone(),
+        cache: cache.clone(),
+        live: Arc::clone(live),
+        settings: settings.clone(),
+        known: known_keys(),
+    }
 }
 
 /// The database's part of readiness; it must answer now.

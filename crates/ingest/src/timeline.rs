@@ -11,15 +11,15 @@ const MAX_BACKWARD_MS: i64 = 2_000;
 /// Where the timeline goes on after a break: about a frame later. Milliseconds.
 const STEP_MS: i64 = 40;
 
-/// The timeline of a stream.
+/// The timeline of a stream, in milliseconds.
 #[derive(Debug, Default)]
 pub(crate) struct Timeline {
     /// Stream time minus publisher time; `None` until the next sample fixes it.
-    offset_ms: Option<i64>,
+    offset: Option<i64>,
     /// The latest stream time given out.
-    last_ms: Option<i64>,
+    last: Option<i64>,
     /// Where it begins.
-    first_ms: i64,
+    first: i64,
 }
 
 /// A publisher's time on the stream's timeline.
@@ -33,42 +33,42 @@ pub(crate) struct Placed {
 impl Timeline {
     /// Another publisher begins: its times mean nothing yet.
     pub(crate) fn restart(&mut self) {
-        self.offset_ms = None;
+        self.offset = None;
     }
 
     /// It begins at `first_ms`: what came before it was elsewhere.
     pub(crate) fn begin_at(&mut self, first_ms: i64) {
-        self.first_ms = first_ms.max(0);
+        self.first = first_ms.max(0);
     }
 
     /// The latest stream time given out; zero before the first.
     pub(crate) fn last_ms(&self) -> i64 {
-        self.last_ms.unwrap_or(0)
+        self.last.unwrap_or(0)
     }
 
     /// Whether a sample was placed.
     pub(crate) fn has_begun(&self) -> bool {
-        self.last_ms.is_some()
+        self.last.is_some()
     }
 
     /// Places a publisher's decode time.
     pub(crate) fn place(&mut self, publisher_ms: i64) -> Placed {
-        let continued = self.offset_ms.and_then(|offset| {
+        let continued = self.offset.and_then(|offset| {
             let stream_ms = publisher_ms.saturating_add(offset);
-            let ahead = stream_ms.saturating_sub(self.last_ms?);
+            let ahead = stream_ms.saturating_sub(self.last?);
             (-MAX_BACKWARD_MS..=MAX_FORWARD_MS)
                 .contains(&ahead)
                 .then_some(stream_ms.max(0))
         });
-        let (stream_ms, discontinuity) = match (continued, self.last_ms) {
+        let (stream_ms, discontinuity) = match (continued, self.last) {
             (Some(stream_ms), _) => (stream_ms, false),
-            (None, None) => (self.first_ms, false),
+            (None, None) => (self.first, false),
             (None, Some(last)) => (last.saturating_add(STEP_MS), true),
         };
         if continued.is_none() {
-            self.offset_ms = Some(stream_ms.saturating_sub(publisher_ms));
+            self.offset = Some(stream_ms.saturating_sub(publisher_ms));
         }
-        self.last_ms = Some(self.last_ms.map_or(stream_ms, |last| last.max(stream_ms)));
+        self.last = Some(self.last.map_or(stream_ms, |last| last.max(stream_ms)));
         Placed {
             stream_ms,
             discontinuity,
