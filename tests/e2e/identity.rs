@@ -81,7 +81,7 @@ fn grpc_client() -> Result<Client> {
 
 #[tokio::test]
 async fn every_internal_method_is_refused_without_the_token() -> Result<()> {
-    let sandbox = Sandbox::distributed()
+    let sandbox = Sandbox::three_processes()
         .set("SERVICE_TOKEN", &format!("{NEW},{OLD}"))
         .start()
         .await?;
@@ -155,7 +155,7 @@ async fn a_token_is_replaced_under_a_live_stream() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("tokens");
     fs::write(&file, OLD)?;
-    let sandbox = Sandbox::distributed()
+    let sandbox = Sandbox::three_processes()
         .unset("SERVICE_TOKEN")
         .set("SERVICE_TOKEN_FILE", &file.display().to_string())
         .start()

@@ -163,10 +163,11 @@ async fn every_plug_is_pulled_in_turn() -> Result<()> {
             killed(&sandbox, &show, name, GOES_ON).await?;
             stopped(&sandbox, &show, name, GOES_ON).await?;
         }
-        for name in ["edge-1", "edge-2"] {
-            killed(&sandbox, &show, name, RESUMES).await?;
-            stopped(&sandbox, &show, name, RESUMES).await?;
-        }
+        // Each time it is the one that everybody moved to.
+        killed(&sandbox, &show, "edge-1", RESUMES).await?;
+        stopped(&sandbox, &show, "edge-2", RESUMES).await?;
+        stopped(&sandbox, &show, "edge-1", RESUMES).await?;
+        killed(&sandbox, &show, "edge-2", RESUMES).await?;
         killed(&sandbox, &show, origin_of(&sandbox).await?, RESUMES).await?;
         let sleeper = origin_of(&sandbox).await?;
         stopped(&sandbox, &show, sleeper, RESUMES).await?;

@@ -62,7 +62,11 @@ async fn b_frames_play_in_their_order() -> Result<()> {
     scenario(sandbox, async {
         let (stream, _publication) = live(sandbox, "b-frames", &Fixture::b_frames().await?).await?;
         decodes(sandbox, &stream.slug, 170, 5).await?;
-        let packets = ffmpeg::packets(&sandbox.hls(&stream.slug), 5).await?;
+        // One server's playlist: of two that a multivariant names, both would be listed.
+        let playlist = Viewer::open(&sandbox.hls(&stream.slug))
+            .await?
+            .playlist_url("");
+        let packets = ffmpeg::packets(&playlist, 5).await?;
         let video: Vec<_> = packets
             .iter()
             .filter(|packet| packet.kind == "video")

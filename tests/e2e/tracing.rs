@@ -19,7 +19,7 @@ fn named<'a>(spans: &'a [SeenSpan], name: &str) -> Option<&'a SeenSpan> {
 #[tokio::test]
 async fn one_publish_is_one_trace() -> Result<()> {
     let collector = Collector::start();
-    let sandbox = Sandbox::distributed()
+    let sandbox = Sandbox::three_processes()
         .set("TELEMETRY__OTLP_ENDPOINT", &collector.url())
         .start()
         .await?;
@@ -230,7 +230,7 @@ async fn use_everything(sandbox: &Sandbox, secrets: &mut Secrets) -> Result<()> 
 #[tokio::test]
 async fn no_secret_is_in_logs_metrics_or_traces() -> Result<()> {
     let collector = Collector::start();
-    let sandbox = Sandbox::distributed()
+    let sandbox = Sandbox::three_processes()
         .set("TELEMETRY__OTLP_ENDPOINT", &collector.url())
         .set("LOG__LEVEL", "debug")
         .set("LOG__FORMAT", "json")

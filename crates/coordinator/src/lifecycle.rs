@@ -8,6 +8,7 @@ use std::{
 
 use events::Nudge;
 use proto::coordinator::{PublishState, ReportStreamsRequest, StreamReport};
+use runtime::Shutdown;
 use storage::{Database, Seen, StorageError, Stream};
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -163,16 +164,20 @@ impl Lifecycle {
         }
     }
 
-    /// Ends streams that no ingest speaks for, clears origins whose lease ran out, and tells of edges;
-    /// forever.
-    pub(crate) async fn sweep(self: Arc<Self>) {
-        let started = Instant::now();
-        let patience = self.grace + MARGIN;
-        let (mut reconciled, mut swept) = (started, started);
+    /// Looks after streams until cancelled: what is silent ends, what the database missed is made good.
+    pub(crate) fn look_after(self: Arc<Self>, shutdown: &Shutdown) {
+        shutdown.spawn_until_cancelled(Arc::clone(&self).notice_standstills());
+        shutdown.spawn_until_cancelled(Arc::clone(&self).reconcile_often());
+        shutdown.spawn_until_cancelled(self.sweep());
+    }
+
+    /// Notices when this process stood still, which is nobody's silence. It waits for nothing else, so that a
+    /// database that is slow is no standstill.
+    async fn notice_standstills(self: Arc<Self>) {
         loop {
+            let before = Instant::now();
             tokio::time::sleep(SWEEP).await;
-            let gap = swept.elapsed().saturating_sub(SWEEP);
-            swept = Instant::now();
+            let gap = before.elapsed().saturating_sub(SWEEP);
             if gap > STOOD_STILL {
                 metrics::counter!("streamr_standstills_total").increment(1);
                 tracing::warn!(
@@ -182,6 +187,16 @@ impl Lifecycle {
                 self.live.forgive(gap + GRACE_AFTER);
                 self.origins.forgive(gap + GRACE_AFTER);
             }
+        }
+    }
+
+    /// Ends streams that no ingest speaks for, clears origins whose lease ran out, and tells of edges;
+    /// forever.
+    async fn sweep(self: Arc<Self>) {
+        let patience = self.grace + MARGIN;
+        loop {
+            // After the standstill it may have slept through was noticed.
+            tokio::time::sleep(SWEEP + SWEEP / 5).await;
             self.live.set_edges(self.registry.edges());
             self.origins.clear_expired().await;
             for gone in self.live.expire(patience, |id| self.registry.is_held(id)) {
@@ -190,12 +205,17 @@ impl Lifecycle {
                     tracing::warn!(stream_id = %gone.id, %error, "stream can't be ended yet");
                 }
             }
-            if reconciled.elapsed() >= RECONCILE {
-                reconciled = Instant::now();
-                if let Err(error) = self.reconcile(started.elapsed() > patience).await {
-                    metrics::counter!("streamr_reconcile_failures_total").increment(1);
-                    tracing::debug!(%error, "streams can't be reconciled with the database");
-                }
+        }
+    }
+
+    async fn reconcile_often(self: Arc<Self>) {
+        let started = Instant::now();
+        let patience = self.grace + MARGIN;
+        loop {
+            tokio::time::sleep(RECONCILE).await;
+            if let Err(error) = self.reconcile(started.elapsed() > patience).await {
+                metrics::counter!("streamr_reconcile_failures_total").increment(1);
+                tracing::debug!(%error, "streams can't be reconciled with the database");
             }
         }
     }

@@ -32,7 +32,7 @@ const UNRECORDED_AFTER: Duration = Duration::from_secs(5);
 /// reach us, and so that an origin is fenced by the database while the cache is away.
 const REWRITE: Duration = Duration::from_secs(2);
 /// How long the database may take to record a renewal; packaging goes on without.
-const DATABASE: Duration = Duration::from_secs(1);
+const DATABASE: Duration = Duration::from_millis(400);
 
 /// Grants, renews and ends leases.
 pub(crate) struct Origins {
@@ -157,9 +157,19 @@ impl Origins {
             discontinuity_sequence: request.discontinuity_sequence,
             updated_unix_ms: 0,
         };
+        // The lease first: who packages the stream already goes on, however long the database takes.
+        let goes_on = self.goes_on(stream, wanted).await;
+        let mut held = None;
+        if goes_on {
+            held = Some(self.lease(stream, wanted).await?);
+            self.heard.lock().insert(stream, Instant::now());
+        }
         let current =
-            self.is_recorded(stream, record) || self.record(stream, holder, record).await?;
-        if !current || self.lease(stream, wanted).await?.holder != holder {
+            self.is_recorded(stream, record) || self.record(stream, goes_on, record).await?;
+        if current && held.is_none() {
+            held = Some(self.lease(stream, wanted).await?);
+        }
+        if held.is_none_or(|held| held.holder != holder) || !current {
             metrics::counter!("streamr_origin_fenced_total").increment(1);
             tracing::warn!(stream_id = %stream, epoch = request.epoch, instance_id = %holder, "origin fenced: another has a higher epoch");
             return Err(Error::Fenced);
@@ -203,12 +213,20 @@ impl Origins {
         recorded.get(&stream).is_some_and(fresh)
     }
 
+    /// Whether the stream is known to be packaged by `wanted` already.
+    async fn goes_on(&self, stream: StreamId, wanted: Lease) -> bool {
+        let known = self.live.get(stream).and_then(|live| live.origin);
+        known.is_some_and(|origin| {
+            origin.instance == wanted.holder && origin.epoch.get() == wanted.fencing
+        }) || self.cache.lease_holder(&key(stream)).await == Some(wanted)
+    }
+
     /// Records what an origin uses. While the database is away, who packages the stream already goes on:
     /// nobody can get a higher epoch meanwhile.
     async fn record(
         &self,
         stream: StreamId,
-        holder: InstanceId,
+        goes_on: bool,
         record: OriginRecord,
     ) -> Result<bool, Error> {
         let origins = self.database.origins();
@@ -217,10 +235,6 @@ impl Origins {
             Ok(Ok(current)) => current,
             failed => {
                 metrics::counter!("streamr_origin_unrecorded_total").increment(1);
-                let known = self.live.get(stream).and_then(|live| live.origin);
-                let goes_on = known.is_some_and(|origin| {
-                    origin.instance == holder && origin.epoch == record.epoch
-                });
                 if goes_on {
                     return Ok(true);
                 }

@@ -196,7 +196,7 @@ impl Server {
         } = self;
         shutdown.spawn_until_cancelled(cache.watch(cache_ready));
         shutdown.spawn(bus.run(shutdown.clone(), bus_ready));
-        shutdown.spawn_until_cancelled(lifecycle.sweep());
+        lifecycle.look_after(&shutdown);
         shutdown.spawn_until_cancelled(feeds.run());
         shutdown.spawn_until_cancelled(service_tokens.follow_file());
         shutdown.spawn_until_cancelled(registry.follow(instance, address));

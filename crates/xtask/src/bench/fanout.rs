@@ -35,11 +35,7 @@ struct Cost {
 pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
     say("fan-out: waiting for a steady window");
     // A server each, as memory that one crowd leaves behind would hide the next crowd's.
-    let servers = [
-        Server::ours(&bench.binary)?,
-        Server::ours(&bench.binary)?,
-        Server::peer()?,
-    ];
+    let servers = [Server::ours(bench)?, Server::ours(bench)?, Server::peer()?];
     let start = Instant::now();
     let publishers = servers
         .iter()

@@ -31,7 +31,7 @@ struct Cost {
 /// Measures while the publisher is away: the window stays, and nothing but requests costs.
 pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
     say("HLS: waiting for a steady window");
-    let (ours, peer) = (Server::ours(&bench.binary)?, Server::peer()?);
+    let (ours, peer) = (Server::ours(bench)?, Server::peer()?);
     let publisher = Publisher::start(&bench.content, &ours.publish())?;
     pause(STEADY);
     publisher.check()?;

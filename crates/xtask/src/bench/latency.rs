@@ -24,7 +24,7 @@ const SETTLE: Duration = Duration::from_secs(6);
 
 /// Measures both with and without other viewers.
 pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
-    let (ours, peer) = (Server::ours(&bench.binary)?, Server::peer()?);
+    let (ours, peer) = (Server::ours(bench)?, Server::peer()?);
     let publishers = (
         Publisher::start(&bench.content, &ours.publish())?,
         Publisher::start(&bench.content, &peer.publish())?,

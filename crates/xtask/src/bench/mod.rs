@@ -56,6 +56,10 @@ pub(crate) struct Options {
     /// Measure these only
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Part>,
+    /// Measure it on the PostgreSQL (an empty database), Redis and RabbitMQ that STREAMR_TEST_POSTGRES,
+    /// STREAMR_TEST_REDIS and STREAMR_TEST_RABBITMQ name, instead of embedded defaults
+    #[arg(long)]
+    engines: bool,
     /// The `streamr` to measure; default: it is built
     #[arg(long)]
     binary: Option<PathBuf>,
@@ -78,6 +82,7 @@ struct Bench {
     binary: PathBuf,
     viewers: usize,
     window: Duration,
+    engines: bool,
 }
 
 /// Measures one part and adds its figures.
@@ -103,6 +108,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
         binary,
         viewers: options.viewers,
         window: Duration::from_secs(options.seconds.max(2)),
+        engines: options.engines,
     };
     let mut report = Report::new(&bench.content);
     let parts: [(Part, Measure); 6] = [

@@ -31,7 +31,7 @@ const PUBLISHERS: usize = 200;
 /// Measures all three.
 pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
     say("API: authorised reads, listeners, publish authorization");
-    let server = Server::ours(&bench.binary)?;
+    let server = Server::ours(bench)?;
     let token = log_in(server.pages)?;
     let publisher = Publisher::start(&bench.content, &server.publish())?;
     pause(Duration::from_secs(4));

@@ -22,7 +22,7 @@ const IDLE: Duration = Duration::from_secs(4);
 
 /// Measures one server after the other.
 pub(super) fn measure(bench: &Bench, report: &mut Report) -> Result<()> {
-    let ours = cost(bench, Server::ours(&bench.binary)?)?;
+    let ours = cost(bench, Server::ours(bench)?)?;
     let peer = cost(bench, Server::peer()?)?;
     let n = PUBLISHERS;
     report.add(

@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use super::{
-    http, machine, pause,
+    Bench, http, machine, pause,
     target::{Rtmp, Target},
 };
 
@@ -39,6 +39,13 @@ pub(super) struct Server {
     pub(super) ops: u16,
 }
 
+/// Configuration keys of the engines, and who names one to measure on.
+const ENGINES: [(&str, &str); 3] = [
+    ("DATABASE__URL", "STREAMR_TEST_POSTGRES"),
+    ("CACHE__URL", "STREAMR_TEST_REDIS"),
+    ("BUS__URL", "STREAMR_TEST_RABBITMQ"),
+];
+
 enum Kind {
     Ours { binary: PathBuf },
     Peer,
@@ -46,7 +53,8 @@ enum Kind {
 
 impl Server {
     /// This server, with one stream.
-    pub(super) fn ours(binary: &Path) -> Result<Self> {
+    pub(super) fn ours(bench: &Bench) -> Result<Self> {
+        let binary = &bench.binary;
         let folder = folder()?;
         let [http, rtmp, pages, ops, a, b, c, d] = free_ports()?;
         let local = |port: u16| format!("127.0.0.1:{port}");
@@ -78,8 +86,15 @@ impl Server {
         ] {
             command.env(format!("STREAMR__{key}"), value);
         }
+        if bench.engines {
+            for (key, variable) in ENGINES {
+                let url = std::env::var(variable)
+                    .with_context(|| format!("{variable} names no server to measure on"))?;
+                command.env(format!("STREAMR__{key}"), url);
+            }
+        }
         let kind = Kind::Ours {
-            binary: binary.to_owned(),
+            binary: binary.clone(),
         };
         let mut server = Self::spawn(command, folder, kind, [http, rtmp])?;
         (server.pages, server.ops) = (pages, ops);
