@@ -49,7 +49,7 @@ where
         Err(status) => return refuse(connection, request, &status).await,
     };
     let Ok(publication) = context.hub.publish(&authorized) else {
-        metrics::counter!("streamr_publish_refused_total", "reason" => "busy").increment(1);
+        refused(connection, "busy");
         let reason = "this stream is being published already; stop the other publisher first";
         return connection
             .refuse(request, "NetStream.Publish.BadName", reason)
@@ -97,6 +97,12 @@ async fn authorize<S>(
     })
 }
 
+/// Counts a publisher that was not let in, and says so.
+fn refused<S>(connection: &Connection<S>, reason: &'static str) {
+    metrics::counter!("streamr_publish_refused_total", "reason" => reason).increment(1);
+    tracing::info!(reason, peer = %connection.peer, "publisher refused");
+}
+
 async fn refuse<S>(
     connection: &mut Connection<S>,
     request: RequestId,
@@ -115,14 +121,14 @@ where
         }
         _ => ("NetStream.Publish.Failed", "unavailable"),
     };
-    metrics::counter!("streamr_publish_refused_total", "reason" => label).increment(1);
+    refused(connection, label);
     if label == "wrong_key" {
         let delay = Duration::from_secs_f64(rand::random_range(WRONG_KEY_DELAY));
         tokio::time::sleep(delay).await;
     }
-    let unavailable = "streams can't be authorized at the moment; try again";
-    let reason = if label == "unavailable" {
-        unavailable
+    // A coordinator that can't says why; what else goes wrong is nothing to a publisher.
+    let reason = if label == "unavailable" && status.code() != Code::Unavailable {
+        "streams can't be authorized at the moment; try again"
     } else {
         status.message()
     };
