@@ -1,6 +1,7 @@
 //! What can go wrong in the coordinator, and as which code its callers see it.
 
 use proto::{ConvertError, ErrorCode};
+use runtime::log::Seldom;
 use storage::StorageError;
 use types::StreamId;
 
@@ -132,6 +133,9 @@ pub enum Error {
     Key(#[from] crate::KeyError),
 }
 
+/// Says that requests fail.
+static SAID: Seldom = Seldom::new();
+
 /// A field of a request, and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct FieldProblem {
@@ -206,6 +210,24 @@ impl Error {
         }
     }
 
+    /// Whether the database does not answer, of which its circuit tells once.
+    pub(crate) fn is_told(&self) -> bool {
+        match self {
+            Self::Storage(error) => error.is_away(),
+            Self::TooSlow(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Logs a request that failed through no fault of who asked.
+    pub(crate) fn say(&self) {
+        if self.is_told() {
+            tracing::debug!(error = %self, "request failed");
+        } else if let Some(unsaid) = SAID.say() {
+            tracing::warn!(error = %self, unsaid, "request failed");
+        }
+    }
+
     /// What callers may read: our own failures are logged, not told.
     pub fn public_message(&self) -> String {
         match self.code() {
@@ -220,8 +242,14 @@ impl Error {
 
 impl From<Error> for tonic::Status {
     fn from(error: Error) -> Self {
-        if matches!(error.code(), ErrorCode::Unavailable | ErrorCode::Internal) {
-            tracing::warn!(%error, "request failed");
+        let label = match error.code() {
+            ErrorCode::Unavailable => Some("unavailable"),
+            ErrorCode::Internal => Some("internal"),
+            _ => None,
+        };
+        if let Some(code) = label {
+            metrics::counter!("streamr_requests_failed_total", "code" => code).increment(1);
+            error.say();
         }
         error.code().status(error.public_message())
     }

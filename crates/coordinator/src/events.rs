@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use events::{Event, Fact, Handler, HandlerError};
+use proto::cut;
 use storage::{Database, SIGNING_KEYS};
 use types::{PublishId, StreamId};
 
@@ -36,14 +37,6 @@ pub(crate) fn came_after(publish: PublishId, key_us: i64) -> bool {
     created + 1000 > key_us
 }
 
-/// What a publisher reads whose key was replaced.
-pub(crate) const KEY_CHANGED: &str = "the stream key was changed; use the new one";
-
-/// What a publisher reads whose stream was ended by its owner or an admin.
-pub(crate) const STREAM_STOPPED: &str = "this stream was ended; start again in a few seconds";
-/// What a publisher reads whose stream was deleted.
-pub(crate) const STREAM_DELETED: &str = "this stream was deleted";
-
 impl FollowChanges {
     async fn apply(&self, event: &Event) -> Result<(), Error> {
         match &event.fact {
@@ -51,7 +44,7 @@ impl FollowChanges {
                 // Who came after the change came with the new key.
                 let publish = self.live.get(*stream).map(|live| live.publish);
                 if publish.is_none_or(|publish| !came_after(publish, event.time_us)) {
-                    self.live.revoke(*stream, KEY_CHANGED, None);
+                    self.live.revoke(*stream, cut::KEY_CHANGED, None);
                 }
             }
             Fact::StreamChanged { stream } => {
@@ -62,10 +55,10 @@ impl FollowChanges {
             Fact::StreamStopped { stream } => {
                 let later = self.live.get(*stream).map(|live| live.publish);
                 if later.is_none_or(|publish| !came_after(publish, event.time_us)) {
-                    self.stop(*stream, STREAM_STOPPED).await?;
+                    self.stop(*stream, cut::STOPPED).await?;
                 }
             }
-            Fact::StreamDeleted { stream, .. } => self.stop(*stream, STREAM_DELETED).await?,
+            Fact::StreamDeleted { stream, .. } => self.stop(*stream, cut::DELETED).await?,
             Fact::SessionRevoked { stream, session } => {
                 self.live.revoke_session(*stream, *session);
             }

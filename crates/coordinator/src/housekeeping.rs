@@ -36,22 +36,25 @@ impl Housekeeping {
             instance,
         } = self;
         shutdown.spawn_until_cancelled(async move {
+            let mut chore = Chore::new("settings");
             loop {
                 tokio::time::sleep(settings::REFRESH).await;
-                complain("settings", settings.refresh().await);
+                chore.done(settings.refresh().await);
             }
         });
         shutdown.spawn_until_cancelled(async move {
+            let mut chore = Chore::new("signing_keys");
             loop {
                 tokio::time::sleep(KEYS_REFRESH).await;
-                complain("signing keys", signing.refresh().await.map(|_| ()));
+                chore.done(signing.refresh().await.map(|_| ()));
                 live.set_playback_keys(signing.playback_keys().public_keys());
             }
         });
         shutdown.spawn_until_cancelled(async move {
+            let mut chore = Chore::new("purge");
             loop {
                 tokio::time::sleep(PURGE).await;
-                complain("purge", purge(&database, instance).await);
+                chore.done(purge(&database, instance).await);
             }
         });
     }
@@ -70,9 +73,37 @@ async fn purge(database: &Database, instance: InstanceId) -> Result<(), Error> {
     Ok(())
 }
 
-fn complain(what: &'static str, result: Result<(), Error>) {
-    if let Err(error) = result {
-        metrics::counter!("streamr_housekeeping_failures_total", "what" => what).increment(1);
-        tracing::debug!(what, %error, "housekeeping; it comes again");
+/// Something that is done again and again.
+struct Chore {
+    what: &'static str,
+    failing: bool,
+}
+
+impl Chore {
+    fn new(what: &'static str) -> Self {
+        Self {
+            what,
+            failing: false,
+        }
+    }
+
+    /// Says when it can't be done any more, and when it can again; while the database does not answer, that
+    /// was said.
+    fn done(&mut self, result: Result<(), Error>) {
+        let what = self.what;
+        let before = std::mem::replace(&mut self.failing, result.is_err());
+        match result {
+            Ok(()) if before => tracing::info!(what, "housekeeping works again"),
+            Ok(()) => {}
+            Err(error) => {
+                metrics::counter!("streamr_housekeeping_failures_total", "what" => what)
+                    .increment(1);
+                if before || error.is_told() {
+                    tracing::debug!(what, %error, "housekeeping failed; it comes again");
+                } else {
+                    tracing::warn!(what, %error, "housekeeping failed; it comes again");
+                }
+            }
+        }
     }
 }

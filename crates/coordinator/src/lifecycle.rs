@@ -7,7 +7,10 @@ use std::{
 };
 
 use events::Nudge;
-use proto::coordinator::{PublishState, ReportStreamsRequest, StreamReport};
+use proto::{
+    coordinator::{PublishState, ReportStreamsRequest, StreamReport},
+    cut,
+};
 use runtime::Shutdown;
 use storage::{Database, Seen, StorageError, Stream};
 use tokio::time::Instant;
@@ -16,7 +19,7 @@ use types::{InstanceId, PublishId, StreamId, StreamState};
 
 use crate::{
     Error,
-    events::{KEY_CHANGED, STREAM_DELETED, STREAM_STOPPED, came_after, micros},
+    events::{came_after, micros},
     history::Histories,
     live::{Change, Live, LiveStream},
     origins::Origins,
@@ -80,7 +83,7 @@ impl Lifecycle {
             None => {
                 let stream = self.database.streams().by_id(id).await?;
                 let Some(stream) = stream else {
-                    self.live.stop(id, STREAM_DELETED);
+                    self.live.stop(id, cut::DELETED);
                     return Err(StorageError::NoStream(id).into());
                 };
                 // Reported a moment before its ingest heard that it was stopped.
@@ -89,7 +92,7 @@ impl Lifecycle {
                     .is_some_and(|at| !came_after(publish, micros(at)))
                 {
                     if state != PublishState::Ended {
-                        self.live.stop(id, STREAM_STOPPED);
+                        self.live.stop(id, cut::STOPPED);
                     }
                     return Ok(());
                 }
@@ -200,8 +203,10 @@ impl Lifecycle {
             self.live.set_edges(self.registry.edges());
             self.origins.clear_expired().await;
             for gone in self.live.expire(patience, |id| self.registry.is_held(id)) {
+                metrics::counter!("streamr_streams_abandoned_total").increment(1);
                 tracing::warn!(stream_id = %gone.id, slug = %gone.slug, "no ingest speaks for the stream; it ends");
                 if let Err(error) = self.end(gone.id, gone.seen()).await {
+                    metrics::counter!("streamr_stream_end_failures_total").increment(1);
                     tracing::warn!(stream_id = %gone.id, %error, "stream can't be ended yet");
                 }
             }
@@ -211,12 +216,11 @@ impl Lifecycle {
     async fn reconcile_often(self: Arc<Self>) {
         let started = Instant::now();
         let patience = self.grace + MARGIN;
+        let mut failing = false;
         loop {
             tokio::time::sleep(RECONCILE).await;
-            if let Err(error) = self.reconcile(started.elapsed() > patience).await {
-                metrics::counter!("streamr_reconcile_failures_total").increment(1);
-                tracing::debug!(%error, "streams can't be reconciled with the database");
-            }
+            let result = self.reconcile(started.elapsed() > patience).await;
+            note(result, &mut failing);
         }
     }
 
@@ -245,7 +249,7 @@ impl Lifecycle {
                 .iter()
                 .any(|(stream, publish)| *stream == id && !came_after(*publish, key_us));
             if old {
-                self.live.revoke(id, KEY_CHANGED, None);
+                self.live.revoke(id, cut::KEY_CHANGED, None);
             }
         }
         for (stream, session) in self.database.shares().revoked_within(MISSED).await? {
@@ -258,14 +262,33 @@ impl Lifecycle {
     /// could tell us.
     async fn settle(&self, id: StreamId, publish: PublishId) -> Result<(), Error> {
         let Some(stream) = self.database.streams().by_id(id).await? else {
-            self.live.stop(id, STREAM_DELETED);
+            self.live.stop(id, cut::DELETED);
             return Ok(());
         };
         let stopped = stream.stopped_at.map(micros);
         if stopped.is_some_and(|at| !came_after(publish, at)) {
-            self.live.stop(id, STREAM_STOPPED);
+            self.live.stop(id, cut::STOPPED);
             return self.origins.forget(id).await;
         }
         self.start(id).await
+    }
+}
+
+/// Says when streams can't be reconciled any more, and when they can again; while the database does not
+/// answer, that was said.
+fn note(result: Result<(), Error>, failing: &mut bool) {
+    let before = *failing;
+    *failing = result.is_err();
+    match result {
+        Ok(()) if before => tracing::info!("streams are reconciled with the database again"),
+        Ok(()) => {}
+        Err(error) => {
+            metrics::counter!("streamr_reconcile_failures_total").increment(1);
+            if before || error.is_told() {
+                tracing::debug!(%error, "streams can't be reconciled with the database");
+            } else {
+                tracing::warn!(%error, "streams can't be reconciled with the database");
+            }
+        }
     }
 }

@@ -293,7 +293,7 @@ impl Live {
         {
             drop(state);
             if report.state == PublishState::Live {
-                self.revoke(report.id, "another publisher took over", Some(newer.0));
+                self.revoke(report.id, proto::cut::REPLACED, Some(newer.0));
             }
             return Change::None;
         }

@@ -52,6 +52,13 @@ fn key(stream: StreamId) -> String {
     format!("origin/{stream}")
 }
 
+/// Counts an origin that another has overtaken, and says so.
+fn fenced(stream: StreamId, wanted: Lease) -> Error {
+    metrics::counter!("streamr_origin_fenced_total").increment(1);
+    tracing::warn!(stream_id = %stream, epoch = wanted.fencing, instance_id = %wanted.holder, "origin fenced: another has a higher epoch");
+    Error::Fenced
+}
+
 /// The first media sequence number of a new epoch: above every number that may have been used.
 fn first_msn(record: &OriginRecord, now_unix_ms: i64) -> Msn {
     let unrecorded =
@@ -170,9 +177,7 @@ impl Origins {
             held = Some(self.lease(stream, wanted).await?);
         }
         if held.is_none_or(|held| held.holder != holder) || !current {
-            metrics::counter!("streamr_origin_fenced_total").increment(1);
-            tracing::warn!(stream_id = %stream, epoch = request.epoch, instance_id = %holder, "origin fenced: another has a higher epoch");
-            return Err(Error::Fenced);
+            return Err(fenced(stream, wanted));
         }
         self.heard.lock().insert(stream, Instant::now());
         self.recovering.lock().remove(&stream);
@@ -200,7 +205,7 @@ impl Origins {
     async fn lease(&self, stream: StreamId, wanted: Lease) -> Result<Lease, Error> {
         match self.cache.lease(&key(stream), wanted, LEASE).await {
             Ok(held) => Ok(held),
-            Err(CacheError::Fenced { .. }) => Err(Error::Fenced),
+            Err(CacheError::Fenced { .. }) => Err(fenced(stream, wanted)),
             Err(error) => Err(error.into()),
         }
     }
@@ -235,6 +240,7 @@ impl Origins {
             Ok(Ok(current)) => current,
             failed => {
                 metrics::counter!("streamr_origin_unrecorded_total").increment(1);
+                tracing::debug!(stream_id = %stream, "origin's renewal is not recorded");
                 if goes_on {
                     return Ok(true);
                 }

@@ -56,6 +56,7 @@ impl PublishAuthority {
         };
         let Some(stream) = stream else {
             metrics::counter!("streamr_publish_wrong_keys_total").increment(1);
+            tracing::info!(peer = request.peer_address, "wrong stream key");
             let wrong = self
                 .cache
                 .hit(&format!("wrong-key/{}", request.peer_address), WINDOW)
@@ -78,7 +79,7 @@ impl PublishAuthority {
                 return Err(Error::AlreadyPublishing);
             }
             self.live
-                .revoke(stream.id, "another publisher took over", Some(publish));
+                .revoke(stream.id, proto::cut::REPLACED, Some(publish));
         }
         Ok(AuthorizePublishResponse {
             stream_id: stream.id.to_string(),

@@ -201,14 +201,19 @@ impl<T: Clone> Subscriber<T> {
     pub fn try_next(&mut self) -> Option<Next<T>> {
         let state = self.shared.state.lock();
         if self.cursor < state.first {
-            metrics::counter!("streamr_fanout_skips_total", "queue" => self.shared.name)
-                .increment(1);
             let end = state.first + state.entries.len() as u64;
             self.waits_for_join = state.join.is_none();
             self.cursor = state.join.unwrap_or(end);
             if self.preamble_seen != Some(state.preamble_version) {
                 self.preamble_seen = None;
             }
+            drop(state);
+            metrics::counter!("streamr_fanout_skips_total", "queue" => self.shared.name)
+                .increment(1);
+            tracing::debug!(
+                queue = self.shared.name,
+                "a slow reader goes on at a keyframe"
+            );
             return Some(Next::Skipped);
         }
         loop {

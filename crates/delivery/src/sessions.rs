@@ -52,6 +52,7 @@ impl Sessions {
             polled.insert(session, Instant::now());
         } else {
             metrics::counter!("streamr_sessions_uncounted_total").increment(1);
+            tracing::debug!("too many viewers to count another");
         }
     }
 

@@ -7,7 +7,7 @@ use types::{InstanceId, Secret};
 
 use crate::{
     Nudge, Outbox, OutboxError, Subscription,
-    amqp::{Addresses, AmqpBus},
+    amqp::{Addresses, AmqpBus, DeadLetterCount},
     local::LocalCarrier,
     relay::Relay,
 };
@@ -123,6 +123,7 @@ async fn carry(adapter: Adapter, relay: Relay, subscriptions: Vec<Subscription>,
                 name,
                 relay,
                 subscriptions,
+                dead_letters: DeadLetterCount::default(),
             };
             bus.run(check).await;
         }

@@ -95,7 +95,10 @@ impl Relay {
         let mut failing = false;
         loop {
             let round = self.round(carrier, &mut lead_until).await;
-            failing &= matches!(round, Err(Trouble::Outbox(_)));
+            if failing && !matches!(round, Err(Trouble::Outbox(_))) {
+                failing = false;
+                tracing::info!("outbox can be read again");
+            }
             match round {
                 Ok(Round::More) => backoff.reset(),
                 Ok(Round::Done) => {

@@ -115,7 +115,7 @@ impl Hub {
         let ended = self.streams.lock().remove(&stream);
         if let Some(stream) = ended {
             stream.cut(reason, None);
-            self.ended(&stream);
+            self.ended(&stream, reason);
         }
     }
 
@@ -148,11 +148,15 @@ impl Hub {
             !is_over
         });
         for stream in expired {
-            self.ended(&stream);
+            metrics::counter!("streamr_grace_expired_total").increment(1);
+            self.ended(
+                &stream,
+                "its publisher did not come back within the grace period",
+            );
         }
     }
 
-    fn ended(&self, stream: &LiveStream) {
+    fn ended(&self, stream: &LiveStream, reason: &str) {
         stream.fanout().close();
         let mut report = stream.report();
         report.state = PublishState::Ended.into();
@@ -163,7 +167,7 @@ impl Hub {
         }
         drop(ended);
         self.changed.notify_one();
-        tracing::info!(stream_id = %stream.id(), slug = %stream.slug(), "stream ended");
+        tracing::info!(stream_id = %stream.id(), slug = %stream.slug(), reason, "stream ended");
     }
 
     /// What to tell the coordinators: what is live, and what ended lately.

@@ -69,7 +69,14 @@ fn unix_ms() -> i64 {
 }
 
 impl Publisher {
-    fn cut(&self, reason: &str) {
+    /// Cuts it off, once, whoever else wants it gone.
+    fn cut(&self, stream: StreamId, reason: &str) {
+        if self.cut.is_cancelled() {
+            return;
+        }
+        metrics::counter!("streamr_publishers_cut_total", "reason" => proto::cut::label(reason))
+            .increment(1);
+        tracing::info!(stream_id = %stream, publish_id = %self.id, reason, "publisher cut off");
         reason.clone_into(&mut self.reason.lock());
         self.cut.cancel();
     }
@@ -131,7 +138,7 @@ impl LiveStream {
             if publisher.heard.elapsed() < SILENCE {
                 return Err(Error::Busy(self.id));
             }
-            publisher.cut("another publisher took over");
+            publisher.cut(self.id, proto::cut::REPLACED);
         }
         state.timeline.restart();
         // The tracks are this publisher's to say: it may come without the video of the last.
@@ -155,7 +162,7 @@ impl LiveStream {
         if let Some(publisher) = &state.publisher
             && Some(publisher.id) != except
         {
-            publisher.cut(reason);
+            publisher.cut(self.id, reason);
         }
     }
 
@@ -302,6 +309,7 @@ impl LiveStream {
         }
         if placed.discontinuity {
             metrics::counter!("streamr_discontinuities_total").increment(1);
+            tracing::debug!(stream_id = %self.id, "timeline mended after a break");
             state.unix_ms_at_zero = unix_ms().saturating_sub(placed.stream_ms);
             // The GOP before the break is nothing to start with.
             self.set_preamble(state);

@@ -50,6 +50,8 @@ async fn refuse<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
+    let (reason, peer) = (refusal.label, connection.peer);
+    tracing::debug!(protocol = "rtmp", reason, %peer, "viewer refused");
     if refusal.label == "unknown" {
         metrics::counter!("streamr_unknown_plays_total", "protocol" => "rtmp").increment(1);
     } else {
@@ -75,6 +77,7 @@ where
         let next = tokio::select! {
             why = &mut lost => {
                 metrics::counter!("streamr_viewers_cut_total", "protocol" => "rtmp").increment(1);
+                tracing::debug!(protocol = "rtmp", reason = why, "viewer cut off");
                 connection.session.end("NetStream.Play.Failed", why);
                 return connection.flush().await;
             }

@@ -49,7 +49,7 @@ where
         Err(status) => return refuse(connection, request, &status).await,
     };
     let Ok(publication) = context.hub.publish(&authorized) else {
-        metrics::counter!("streamr_publish_refused_total", "reason" => "busy").increment(1);
+        refused(connection, "busy");
         let reason = "this stream is being published already; stop the other publisher first";
         return connection
             .refuse(request, "NetStream.Publish.BadName", reason)
@@ -87,7 +87,8 @@ async fn authorize<S>(
             let request = request.clone();
             async move { coordinator.authorize_publish(request).await }
         })
-        .await?;
+        .await
+        .map_err(ours)?;
     Ok(Authorized {
         stream: proto::convert::field(&answer.stream_id, "stream_id")?,
         slug: proto::convert::field(&answer.slug, "slug")?,
@@ -95,6 +96,20 @@ async fn authorize<S>(
         began_unix_ms: (answer.began_unix_ms > 0).then_some(answer.began_unix_ms),
         trace_parent: runtime::trace::current(),
     })
+}
+
+/// Services that don't accept each other are no publisher's fault.
+fn ours(status: Status) -> Status {
+    if status.message().starts_with("service token") {
+        return Status::internal(status.message());
+    }
+    status
+}
+
+/// Counts a publisher that was not let in, and says so.
+fn refused<S>(connection: &Connection<S>, reason: &'static str) {
+    metrics::counter!("streamr_publish_refused_total", "reason" => reason).increment(1);
+    tracing::info!(reason, peer = %connection.peer, "publisher refused");
 }
 
 async fn refuse<S>(
@@ -115,14 +130,14 @@ where
         }
         _ => ("NetStream.Publish.Failed", "unavailable"),
     };
-    metrics::counter!("streamr_publish_refused_total", "reason" => label).increment(1);
+    refused(connection, label);
     if label == "wrong_key" {
         let delay = Duration::from_secs_f64(rand::random_range(WRONG_KEY_DELAY));
         tokio::time::sleep(delay).await;
     }
-    let unavailable = "streams can't be authorized at the moment; try again";
-    let reason = if label == "unavailable" {
-        unavailable
+    // A coordinator that can't says why; what else goes wrong is nothing to a publisher.
+    let reason = if label == "unavailable" && status.code() != Code::Unavailable {
+        "streams can't be authorized at the moment; try again"
     } else {
         status.message()
     };

@@ -204,6 +204,7 @@ impl Relay {
     async fn run(mut self) {
         while self.relay().await {
             metrics::counter!("streamr_play_relay_moves_total").increment(1);
+            tracing::debug!(stream_id = %self.id, "RTMP play lost its ingest; looking for the next");
             match self.source_again().await {
                 Some(source) => self.source = source,
                 None => break,
@@ -233,7 +234,7 @@ impl Relay {
                 Ok(Ok(Step::Over)) => return false,
                 Ok(Ok(Step::Lost)) => return true,
                 Ok(Err(error)) => {
-                    tracing::debug!(stream_id = %self.id, %error, "play relay");
+                    tracing::debug!(stream_id = %self.id, %error, "ingest can't be read any more");
                     return true;
                 }
             }
@@ -265,7 +266,7 @@ impl Relay {
             match self.sources.source(self.id).await {
                 Ok(found) => return found,
                 Err(error) => {
-                    tracing::debug!(stream_id = %self.id, %error, "play relay; trying again");
+                    tracing::debug!(stream_id = %self.id, %error, "no ingest can be read yet; trying again");
                 }
             }
             if self.is_idle() {

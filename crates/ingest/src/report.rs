@@ -100,6 +100,7 @@ async fn tell(mut coordinator: Coordinator, mut news: watch::Receiver<Arc<Now>>)
         if !matches!(beat, Ok(Ok(_))) {
             metrics::counter!("streamr_coordinator_failures_total", "call" => "heartbeat")
                 .increment(1);
+            tracing::debug!("a coordinator did not hear the heartbeat");
         }
         let is_end = |report: &&StreamReport| report.state() == PublishState::Ended;
         let ends = now.streams.iter().filter(is_end);
@@ -124,12 +125,12 @@ async fn report(mut coordinator: Coordinator, now: &Now, streams: Vec<StreamRepo
         streams,
     };
     let heard = timeout(CALL_TIMEOUT, coordinator.report_streams(request)).await;
-    if let Ok(Err(status)) = &heard {
-        tracing::debug!(status = status.message(), "report");
-    }
-    let heard = matches!(heard, Ok(Ok(_)));
-    if !heard {
-        metrics::counter!("streamr_coordinator_failures_total", "call" => "report").increment(1);
-    }
-    heard
+    let reason = match &heard {
+        Ok(Ok(_)) => return true,
+        Ok(Err(status)) => status.message(),
+        Err(_) => "it did not answer in time",
+    };
+    metrics::counter!("streamr_coordinator_failures_total", "call" => "report").increment(1);
+    tracing::debug!(reason, "a coordinator did not take a report");
+    false
 }

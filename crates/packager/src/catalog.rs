@@ -85,6 +85,7 @@ impl Catalog for LiveStreams {
     async fn was_opened_elsewhere(&self, stream: &Arc<Stream>, session: SessionId) -> bool {
         let Ok(_turn) = self.finding.try_acquire() else {
             metrics::counter!("streamr_session_lookups_total", "outcome" => "busy").increment(1);
+            tracing::debug!(stream_id = %stream.id(), "too many sessions are looked up to look for another");
             return false;
         };
         let request = FindSessionRequest {

@@ -103,7 +103,7 @@ impl Edge {
                 result = self.window_of(stream, &origin, &mut backoff) => {
                     if let Err(error) = result {
                         metrics::counter!("streamr_edge_upstream_failures_total").increment(1);
-                        tracing::debug!(stream_id = %stream.id(), epoch = %origin.epoch, %error, "origin's window");
+                        tracing::debug!(stream_id = %stream.id(), epoch = %origin.epoch, %error, "edge lost its origin; trying again");
                     }
                     backoff.wait().await;
                 }
@@ -148,7 +148,12 @@ impl Edge {
             .map_err(|_| Error::TooSlow("the origin"))??
             .into_inner();
         while let Some(event) = events.message().await? {
-            stream.apply(&wire::event_from_wire(event)?)?;
+            stream
+                .apply(&wire::event_from_wire(event)?)
+                .inspect_err(|refused| {
+                    metrics::counter!("streamr_window_refusals_total", "at" => "edge").increment(1);
+                    tracing::debug!(stream_id = %stream.id(), epoch = %origin.epoch, %refused, "an edge's window refused an event");
+                })?;
             backoff.reset();
         }
         Ok(())

@@ -62,6 +62,7 @@ impl Heart {
             if !matches!(beat, Ok(Ok(_))) {
                 metrics::counter!("streamr_coordinator_failures_total", "call" => "heartbeat")
                     .increment(1);
+                tracing::debug!("a coordinator did not hear the heartbeat");
             }
             tokio::time::sleep(EVERY).await;
         }

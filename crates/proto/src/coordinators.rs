@@ -64,7 +64,8 @@ impl Coordinators {
             .compare_exchange(failed, next, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// Asks one, and the next when it is away or takes longer than `patience`; each once.
+    /// Asks one, and the next when it is away or takes longer than `patience`; each once. When none can,
+    /// the answer is what one of them said, or that none answers.
     pub async fn ask<R, F, Asked>(
         &self,
         what: &'static str,
@@ -75,19 +76,28 @@ impl Coordinators {
         F: Fn(Coordinator) -> Asked,
         Asked: Future<Output = Result<Response<R>, Status>>,
     {
-        let mut last = Status::unavailable("no coordinator is configured");
+        let mut last = Status::unavailable("no coordinator answers; try again");
         for _ in 0..self.members.len() {
             let (at, Some(coordinator)) = self.first() else {
                 break;
             };
             let answer = tokio::time::timeout(patience, call(coordinator)).await;
-            last = match answer {
+            let failed = match answer {
                 Ok(Ok(response)) => return Ok(response.into_inner()),
                 Ok(Err(status)) if !is_away(&status) => return Err(status),
                 Ok(Err(status)) => status,
-                Err(_) => Status::deadline_exceeded("the coordinator did not answer in time"),
+                Err(_) => Status::deadline_exceeded("it did not answer in time"),
             };
             metrics::counter!("streamr_coordinator_failures_total", "call" => what).increment(1);
+            tracing::debug!(
+                call = what,
+                coordinator = at,
+                reason = failed.message(),
+                "a coordinator could not answer"
+            );
+            if is_said(&failed) {
+                last = failed;
+            }
             self.pass_over(at);
         }
         Err(last)
@@ -113,10 +123,30 @@ impl Coordinators {
     }
 }
 
+/// Whether a coordinator said so, and not the connection to it.
+fn is_said(status: &Status) -> bool {
+    status.code() == Code::Unavailable && std::error::Error::source(status).is_none()
+}
+
 /// Whether the next coordinator may know better: this one could not be asked, or lacks what it needs.
 pub fn is_away(status: &Status) -> bool {
     matches!(
         status.code(),
         Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_coordinator_said_is_passed_on() {
+        assert!(is_said(&Status::unavailable(
+            "the service can't reach its database now; try again"
+        )));
+        let broken = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        assert!(!is_said(&Status::from_error(Box::new(broken))));
+        assert!(!is_said(&Status::deadline_exceeded("it did not answer")));
+    }
 }

@@ -6,6 +6,7 @@
 pub mod code;
 pub mod convert;
 pub mod coordinators;
+pub mod cut;
 pub mod directory;
 
 macro_rules! generated {

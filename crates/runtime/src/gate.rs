@@ -5,6 +5,8 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use parking_lot::Mutex;
 
+use crate::log::Seldom;
+
 /// Bounds on simultaneous connections.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -37,6 +39,7 @@ pub struct Gate {
     name: &'static str,
     limits: Limits,
     counts: Arc<Mutex<Counts>>,
+    said: Arc<Seldom>,
 }
 
 impl Gate {
@@ -46,6 +49,7 @@ impl Gate {
             name,
             limits,
             counts: Arc::default(),
+            said: Arc::new(Seldom::new()),
         }
     }
 
@@ -63,8 +67,12 @@ impl Gate {
             None
         };
         if let Some((refusal, reason)) = refusal {
+            drop(counts);
             metrics::counter!("streamr_connections_refused_total", "listener" => self.name, "reason" => reason)
                 .increment(1);
+            if let Some(unsaid) = self.said.say() {
+                tracing::warn!(listener = self.name, reason, peer = %address, unsaid, "connection refused");
+            }
             return Err(refusal);
         }
         counts.total += 1;

@@ -10,7 +10,7 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-use crate::{ServiceTokens, trace};
+use crate::{ServiceTokens, http::Peer, log::Seldom, trace};
 
 /// The metadata key that carries the service token.
 const TOKEN_KEY: &str = "x-streamr-service-token";
@@ -118,6 +118,9 @@ impl Interceptor for Token {
     }
 }
 
+/// Says that a call had none.
+static REFUSED_SAID: Seldom = Seldom::new();
+
 /// Refuses calls without one of the service tokens, when there are some.
 #[derive(Debug, Clone)]
 pub struct RequireToken {
@@ -143,6 +146,14 @@ impl Interceptor for RequireToken {
             return Ok(request);
         }
         metrics::counter!("streamr_service_token_refused_total").increment(1);
+        if let Some(unsaid) = REFUSED_SAID.say() {
+            let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
+            tracing::warn!(
+                ?peer,
+                unsaid,
+                "service token missing or wrong: a call is refused"
+            );
+        }
         Err(Status::unauthenticated(
             "service token missing or wrong; set STREAMR__SERVICE_TOKEN alike everywhere",
         ))

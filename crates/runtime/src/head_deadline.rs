@@ -92,6 +92,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for HeadDeadline<S> {
             {
                 Some(Poll::Ready(())) => {
                     metrics::counter!("streamr_http_slow_heads_total").increment(1);
+                    tracing::debug!("a request's head came too slowly");
                     Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
                 }
                 _ => Poll::Pending,

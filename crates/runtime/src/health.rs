@@ -8,13 +8,24 @@ use parking_lot::RwLock;
 /// The state of what a process needs, by name. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Health {
-    checks: Arc<RwLock<BTreeMap<&'static str, Result<(), String>>>>,
+    checks: Arc<RwLock<BTreeMap<&'static str, Need>>>,
+}
+
+/// How it is with a need.
+#[derive(Debug, Clone)]
+enum Need {
+    /// It was never met yet, nor looked for in vain.
+    Starting,
+    Met,
+    /// It is not, and why.
+    Missing(String),
 }
 
 impl Health {
     /// Registers a need that isn't met yet.
     pub fn require(&self, name: &'static str) -> Check {
-        self.checks.write().insert(name, Err("starting".to_owned()));
+        self.checks.write().insert(name, Need::Starting);
+        metrics::gauge!("streamr_ready", "need" => name).set(0.0);
         Check {
             health: self.clone(),
             name,
@@ -26,7 +37,11 @@ impl Health {
         let checks = self.checks.read();
         checks
             .iter()
-            .filter_map(|(name, state)| Some(format!("{name}: {}", state.as_ref().err()?)))
+            .filter_map(|(name, need)| match need {
+                Need::Met => None,
+                Need::Starting => Some(format!("{name}: starting")),
+                Need::Missing(why) => Some(format!("{name}: {why}")),
+            })
             .collect()
     }
 
@@ -49,15 +64,35 @@ pub struct Check {
 impl Check {
     /// The need is met.
     pub fn ok(&self) {
-        self.health.checks.write().insert(self.name, Ok(()));
+        let before = self.set(Need::Met);
+        if matches!(before, Need::Met) {
+            return;
+        }
+        metrics::gauge!("streamr_ready", "need" => self.name).set(1.0);
+        if matches!(before, Need::Missing(_)) {
+            tracing::info!(need = self.name, "ready again");
+        }
     }
 
     /// The need is not met, and why.
     pub fn fail(&self, why: impl Into<String>) {
-        self.health
-            .checks
-            .write()
-            .insert(self.name, Err(why.into()));
+        let why = why.into();
+        let before = self.set(Need::Missing(why.clone()));
+        match before {
+            Need::Met => {
+                metrics::gauge!("streamr_ready", "need" => self.name).set(0.0);
+                tracing::warn!(need = self.name, why, "not ready");
+            }
+            // Others may be starting too: that is no alarm yet.
+            Need::Starting => tracing::info!(need = self.name, why, "not ready yet"),
+            Need::Missing(_) => {}
+        }
+    }
+
+    /// Notes how it is now; answers how it was.
+    fn set(&self, now: Need) -> Need {
+        let before = self.health.checks.write().insert(self.name, now);
+        before.unwrap_or(Need::Starting)
     }
 }
 

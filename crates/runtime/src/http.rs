@@ -18,6 +18,7 @@ use crate::{
     Gate, Shutdown,
     gate::{Limits, Permit},
     head_deadline::HeadDeadline,
+    log::Seldom,
     tls::ServerConfig,
 };
 
@@ -25,6 +26,8 @@ use crate::{
 const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 /// The accept loop's pause after an error that is not the peer's (no descriptors left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Says that connections can't be accepted.
+static ACCEPT_SAID: Seldom = Seldom::new();
 /// Request heads are small; a viewer's connection costs no more than this.
 const HEAD_BYTES: usize = 16 * 1024;
 /// HTTP/2 windows: small, so that a slow subscriber is seen by its queue and not hidden in buffers.
@@ -104,7 +107,9 @@ pub async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
                 ) => {}
             Err(error) => {
                 metrics::counter!("streamr_accept_errors_total").increment(1);
-                tracing::debug!(%error, "accept");
+                if let Some(unsaid) = ACCEPT_SAID.say() {
+                    tracing::warn!(%error, unsaid, "connections can't be accepted; trying again");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

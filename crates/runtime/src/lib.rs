@@ -13,6 +13,7 @@ mod head_deadline;
 pub mod health;
 pub mod http;
 pub mod identity;
+pub mod log;
 mod port_owner;
 pub mod shutdown;
 pub mod telemetry;

@@ -153,6 +153,7 @@ impl Telemetry {
         let flushed =
             tokio::task::spawn_blocking(move || tracer.shutdown_with_timeout(FLUSH)).await;
         if !matches!(flushed, Ok(Ok(()))) {
+            metrics::counter!("streamr_traces_unsent_total").increment(1);
             tracing::warn!("the last traces were not sent");
         }
     }

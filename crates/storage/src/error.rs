@@ -80,6 +80,11 @@ impl StorageError {
         code.is_none_or(|code| !is_data_fault(&code))
     }
 
+    /// Whether the database does not answer: that was said when it was lost, and is not said again.
+    pub fn is_away(&self) -> bool {
+        matches!(self, Self::Database(error) if crate::link::is_away(error))
+    }
+
     /// Whether the database refused because the row exists.
     pub(crate) fn is_unique_violation(error: &DbErr) -> bool {
         matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))

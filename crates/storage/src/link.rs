@@ -39,7 +39,7 @@ pub(crate) struct Transaction {
 }
 
 /// Whether it is the database that fails, not what was asked of it.
-fn is_away(error: &DbErr) -> bool {
+pub(crate) fn is_away(error: &DbErr) -> bool {
     let (DbErr::Conn(error) | DbErr::Exec(error) | DbErr::Query(error)) = error else {
         return matches!(error, DbErr::ConnectionAcquire(_));
     };

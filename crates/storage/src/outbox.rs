@@ -118,6 +118,7 @@ impl OutboxTable {
                 only: row.dead_in,
             })),
             Err(error) => {
+                metrics::counter!("streamr_events_unreadable_total").increment(1);
                 tracing::error!(event_id = %row.id, %error, "event can't be read; it is set aside");
                 let dead = Dead {
                     id: EventId::from_uuid(row.id),

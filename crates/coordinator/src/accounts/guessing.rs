@@ -78,7 +78,7 @@ impl Guessing {
             },
         };
         if self.cache.hits(&attempt.origin).await >= PER_ADDRESS {
-            metrics::counter!("streamr_login_refused_total", "reason" => "address").increment(1);
+            refused("address");
             return Err(Error::RateLimited {
                 retry_after: WINDOW,
             });
@@ -87,6 +87,7 @@ impl Guessing {
             && self.cache.hits(account).await >= PER_ACCOUNT
         {
             metrics::counter!("streamr_login_slowed_total").increment(1);
+            tracing::debug!("log-in answered late: its account is guessed at");
             let late = Duration::from_secs_f64(rand::random_range(LATE));
             tokio::time::sleep(late).await;
         }
@@ -96,12 +97,19 @@ impl Guessing {
     /// The attempt was wrong.
     pub(crate) async fn failed(&self, attempt: &Attempt) -> Result<(), Error> {
         metrics::counter!("streamr_login_failed_total").increment(1);
+        tracing::debug!("wrong password or code");
         self.cache.hit(&attempt.origin, WINDOW).await?;
         if let Some(account) = &attempt.account {
             self.cache.hit(account, WINDOW).await?;
         }
         Ok(())
     }
+}
+
+/// Counts a log-in that is refused: its `address` guesses, its account is `banned`, or it is `over`.
+pub(crate) fn refused(reason: &'static str) {
+    metrics::counter!("streamr_login_refused_total", "reason" => reason).increment(1);
+    tracing::debug!(reason, "log-in refused");
 }
 
 /// What one household or machine has: an IPv4 address, or an IPv6 /64.

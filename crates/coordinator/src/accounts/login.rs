@@ -7,7 +7,12 @@ use storage::{Login, NewAudit, NewLogin, Rotation, User};
 use time::Duration;
 use types::{LoginId, Secret, UserId};
 
-use super::{Accounts, Standing, guessing::Attempt, network, signing, standing::is_active};
+use super::{
+    Accounts, Standing,
+    guessing::{Attempt, refused},
+    network, signing,
+    standing::is_active,
+};
 use crate::{
     Error,
     keys::{Purpose, random_secret},
@@ -95,6 +100,7 @@ impl Accounts {
             }
         }
         if !is_active(&user) {
+            refused("banned");
             return Err(Error::Banned);
         }
         self.begin(user, request, "login.succeeded").await
@@ -156,7 +162,10 @@ impl Accounts {
                 self.standings.forget();
                 return Err(Error::LoggedOut);
             }
-            Rotation::Refused => return Err(Error::LoggedOut),
+            Rotation::Refused => {
+                refused("over");
+                return Err(Error::LoggedOut);
+            }
         };
         let user = self.database.users().by_id(login.user).await?;
         let user = user.filter(is_active).ok_or(Error::LoggedOut)?;

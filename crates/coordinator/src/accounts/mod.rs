@@ -20,7 +20,7 @@ use cache::Cache;
 use storage::Database;
 use types::Secret;
 
-pub(crate) use guessing::{Guessing, prefix};
+pub(crate) use guessing::{Guessing, prefix, refused};
 pub(crate) use login::{ACCESS_LIFETIME, Credentials, LoggedIn, Request};
 pub(crate) use mail::{Mailer, Postman};
 pub use owner::{SetupLink, bootstrap_owner, owner_reset_link, setup_link};

@@ -147,6 +147,7 @@ impl Accounts {
         let links = self.database.links();
         if !links.is_good(LinkPurpose::Setup, hash).await? {
             metrics::counter!("streamr_bad_links_total").increment(1);
+            tracing::debug!("a one-time link that is not good");
             return Err(over());
         }
         let email = super::email(address).ok_or_else(|| {

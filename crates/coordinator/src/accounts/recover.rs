@@ -74,6 +74,7 @@ impl Accounts {
         let links = self.database.links();
         if !links.is_good(LinkPurpose::Reset, hash).await? {
             metrics::counter!("streamr_bad_links_total").increment(1);
+            tracing::debug!("a one-time link that is not good");
             return Err(over());
         }
         // The password is looked at before the link is used up: whoever mistypes may try again.

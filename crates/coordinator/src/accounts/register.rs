@@ -61,6 +61,7 @@ impl Accounts {
             Ok(_) => {}
             Err(StorageError::EmailTaken) => {
                 metrics::counter!("streamr_register_taken_total").increment(1);
+                tracing::debug!("an address was registered that has an account");
                 self.mailer.registered_already(&email);
             }
             Err(error) => return Err(error.into()),

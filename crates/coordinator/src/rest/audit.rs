@@ -156,7 +156,8 @@ async fn chunk(
     after: Option<AuditId>,
 ) -> Result<(String, Option<AuditId>), std::io::Error> {
     let failed = |error: Error| {
-        tracing::warn!(%error, "export of the audit log");
+        metrics::counter!("streamr_audit_export_failures_total").increment(1);
+        tracing::warn!(%error, "export of the audit log broke");
         std::io::Error::other("the audit log can't be read now")
     };
     let log = api.database.audit();

@@ -73,6 +73,7 @@ pub(crate) fn same_site(headers: &HeaderMap) -> Result<(), Problem> {
     });
     if elsewhere || foreign {
         metrics::counter!("streamr_cross_site_refused_total").increment(1);
+        tracing::debug!("a request from another site's page was refused");
         return Err(Error::Forbidden("this request came from another site's page").into());
     }
     Ok(())

@@ -15,7 +15,10 @@ use super::{
     Api, Problem,
     caller::{self, Caller},
 };
-use crate::{Error, accounts::Standing};
+use crate::{
+    Error,
+    accounts::{Standing, refused},
+};
 
 /// Callers are counted by the minute.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -65,6 +68,7 @@ async fn admit(api: &Api, parts: &mut Parts) -> Result<Quota, (Problem, Option<Q
         .map_err(|error| (error.into(), None))?;
     if quota.hits.count > quota.allowed {
         metrics::counter!("streamr_api_limited_total", "policy" => quota.policy).increment(1);
+        tracing::debug!(reason = quota.policy, "too many requests");
         let error = Error::RateLimited {
             retry_after: quota.hits.resets_in,
         };
@@ -97,7 +101,9 @@ async fn identify(api: &Api, parts: &Parts) -> Result<Caller, Error> {
         ));
     };
     let claims = api.accounts.signing.verify_access(token).map_err(|error| {
-        metrics::counter!("streamr_bad_tokens_total", "reason" => error.label()).increment(1);
+        let reason = error.label();
+        metrics::counter!("streamr_bad_tokens_total", "reason" => reason).increment(1);
+        tracing::debug!(reason, "access token refused");
         Error::Unauthenticated(match error {
             auth::TokenError::Expired => "the access token has expired; refresh it",
             _ => "the access token is not accepted; log in again",
@@ -105,7 +111,10 @@ async fn identify(api: &Api, parts: &Parts) -> Result<Caller, Error> {
     })?;
     match api.accounts.standings.of(&claims).await? {
         Some(standing) => Ok(Caller(Some(standing))),
-        None => Err(Error::Unauthenticated("this log-in is over; log in again")),
+        None => {
+            refused("over");
+            Err(Error::Unauthenticated("this log-in is over; log in again"))
+        }
     }
 }
 

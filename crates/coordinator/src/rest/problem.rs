@@ -75,7 +75,7 @@ impl From<Error> for Problem {
         let status = error.code().http();
         if status.is_server_error() {
             metrics::counter!("streamr_api_failures_total").increment(1);
-            tracing::warn!(%error, "request failed");
+            error.say();
         }
         let mut problem = Self::new(status, code_of(&error, status), error.public_message());
         problem.retry_after = match &error {

@@ -52,8 +52,7 @@ pub(super) async fn play(
         ));
     };
     if !catalog.flag(Flag::HttpFlv) {
-        metrics::counter!("streamr_playback_refused_total", "protocol" => "http", "reason" => "http_flv_off")
-            .increment(1);
+        rights::refused("http_flv_off");
         return Err(answer::refuse(StatusCode::FORBIDDEN, OFF));
     }
     let opened = rights::open(&catalog, name, query.as_deref())?;
@@ -103,6 +102,7 @@ impl Viewer {
                         continue;
                     }
                     metrics::counter!("streamr_viewers_cut_total", "protocol" => "flv").increment(1);
+                    tracing::debug!(protocol = "flv", stream_id = %self.stream.id(), "viewer cut off");
                     return None;
                 }
                 next = self.reader.next() => next,

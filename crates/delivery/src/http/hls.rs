@@ -82,6 +82,12 @@ async fn multivariant(
 
 type At = Path<(String, String)>;
 
+fn bad_query(reason: &'static str) -> Refusal {
+    metrics::counter!("streamr_bad_reload_queries_total").increment(1);
+    tracing::debug!(reason, "a playlist's query can't be");
+    answer::refuse(StatusCode::BAD_REQUEST, reason)
+}
+
 /// The low-latency media playlist.
 pub(super) async fn low_latency_media(
     State(catalog): Source,
@@ -91,10 +97,7 @@ pub(super) async fn low_latency_media(
 ) -> Result<Response, Refusal> {
     let query = match ReloadQuery::parse(query.as_deref().unwrap_or("")) {
         Ok(query) => query,
-        Err(error) => {
-            metrics::counter!("streamr_bad_reload_queries_total").increment(1);
-            return Err(answer::refuse(StatusCode::BAD_REQUEST, reason(error)));
-        }
+        Err(error) => return Err(bad_query(reason(error))),
     };
     let inside = enter(&catalog, path).await?;
     hold(&inside.stream, query).await?;
@@ -162,13 +165,9 @@ async fn hold(stream: &Stream, query: ReloadQuery) -> Result<(), Refusal> {
         })
         .await;
     match decided {
-        Some(Decision::BadRequest) => {
-            metrics::counter!("streamr_bad_reload_queries_total").increment(1);
-            Err(answer::refuse(
-                StatusCode::BAD_REQUEST,
-                "_HLS_msn or _HLS_part is too far ahead of the live edge",
-            ))
-        }
+        Some(Decision::BadRequest) => Err(bad_query(
+            "_HLS_msn or _HLS_part is too far ahead of the live edge",
+        )),
         Some(_) => Ok(()),
         None if stream.look(crate::window::Window::is_paused) => {
             Err(answer::later("the publisher is reconnecting"))

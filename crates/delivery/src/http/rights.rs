@@ -35,9 +35,10 @@ pub(super) struct Opened {
     pub(super) session: Option<SessionId>,
 }
 
-fn refused(reason: &'static str) {
+pub(super) fn refused(reason: &'static str) {
     metrics::counter!("streamr_playback_refused_total", "protocol" => "http", "reason" => reason)
         .increment(1);
+    tracing::debug!(protocol = "http", reason, "viewer refused");
 }
 
 fn forbid(reason: &'static str, text: &'static str) -> Refusal {
@@ -47,6 +48,7 @@ fn forbid(reason: &'static str, text: &'static str) -> Refusal {
 
 fn unknown() -> Refusal {
     metrics::counter!("streamr_unknown_plays_total", "protocol" => "http").increment(1);
+    tracing::debug!(protocol = "http", reason = "unknown", "viewer refused");
     answer::refuse(StatusCode::NOT_FOUND, UNKNOWN)
 }
 

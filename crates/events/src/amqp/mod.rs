@@ -3,6 +3,7 @@
 
 mod connect;
 mod consumer;
+mod dead_letter_count;
 mod dead_letters;
 mod publisher;
 mod topology;
@@ -15,6 +16,7 @@ use runtime::{backoff::Backoff, health::Check};
 use tokio::{task::JoinSet, time::Instant};
 
 pub(crate) use self::connect::{Addresses, AmqpError};
+pub(crate) use self::dead_letter_count::DeadLetterCount;
 pub(crate) use self::dead_letters::DeadLetterQueue;
 use self::{connect::channel, consumer::Consumer, publisher::Publisher, topology::Topology};
 use crate::{Subscription, relay::Relay};
@@ -25,6 +27,7 @@ pub(crate) struct AmqpBus {
     pub(crate) name: String,
     pub(crate) relay: Relay,
     pub(crate) subscriptions: Vec<Subscription>,
+    pub(crate) dead_letters: DeadLetterCount,
 }
 
 /// What works while the connection does.
@@ -72,6 +75,7 @@ impl AmqpBus {
         backoff.reset();
         check.ok();
         metrics::counter!("streamr_bus_connects_total").increment(1);
+        metrics::gauge!("streamr_bus_blocked").set(0.0);
         match lost.take() {
             Some(since) => tracing::info!(
                 after_s = since.elapsed().as_secs_f64(),
@@ -115,14 +119,21 @@ impl AmqpBus {
                     Some(ConnectionEvent::Error(error)) => return error.into(),
                     Some(ConnectionEvent::ConnectionBlocked(reason)) => {
                         metrics::counter!("streamr_bus_blocked_total").increment(1);
+                        metrics::gauge!("streamr_bus_blocked").set(1.0);
                         tracing::warn!(reason, "RabbitMQ takes no events now; they wait");
+                    }
+                    Some(ConnectionEvent::ConnectionUnblocked) => {
+                        metrics::gauge!("streamr_bus_blocked").set(0.0);
+                        tracing::info!("RabbitMQ takes events again");
                     }
                     Some(_) => {}
                     None => return AmqpError::Cancelled("the connection".to_owned()),
                 }
             }
         };
+        let topology = Topology::new(&self.name);
         tokio::select! {
+            never = self.dead_letters.watch(connection, &topology) => match never {},
             error = self.relay.run(&session.publisher) => error,
             Some(ended) = consumers.join_next() => {
                 ended.unwrap_or_else(|_| AmqpError::Cancelled("a subscription".to_owned()))

@@ -175,6 +175,7 @@ impl Lease {
                 _ => {
                     metrics::counter!("streamr_coordinator_failures_total", "call" => "renew_origin")
                         .increment(1);
+                    tracing::debug!(stream_id = %self.stream, epoch = %self.epoch, "a coordinator did not renew the lease");
                 }
             }
             tokio::time::sleep(RENEW).await;

@@ -189,7 +189,7 @@ impl EpochRun {
                 Ok(None) => {}
                 Err(error) => {
                     metrics::counter!("streamr_origin_subscription_failures_total").increment(1);
-                    tracing::debug!(stream_id = %info.id, %error, "subscription");
+                    tracing::debug!(stream_id = %info.id, %error, "origin lost its ingest; trying again");
                 }
             }
             backoff.wait().await;
@@ -284,6 +284,7 @@ impl EpochRun {
             }
             Some(Item::Skipped(_)) => {
                 metrics::counter!("streamr_origin_skips_total").increment(1);
+                tracing::debug!(stream_id = %self.stream.id(), "origin was too slow; it goes on at a keyframe");
             }
             None => {}
         }
@@ -324,7 +325,8 @@ impl EpochRun {
                 return Ok(Some(End::Fenced));
             }
             if let Err(refused) = self.stream.apply(&event) {
-                tracing::warn!(stream_id = %self.stream.id(), epoch = %self.packaging.epoch(), %refused, "window");
+                metrics::counter!("streamr_window_refusals_total", "at" => "origin").increment(1);
+                tracing::warn!(stream_id = %self.stream.id(), epoch = %self.packaging.epoch(), %refused, "an origin's window refused an event; the origin ends");
                 return Ok(Some(End::Fenced));
             }
         }

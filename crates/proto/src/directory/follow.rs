@@ -47,6 +47,8 @@ impl Directory {
     ) {
         let mut backoff = Backoff::internal();
         let mut tried = 0;
+        let up = metrics::gauge!("streamr_coordinator_up");
+        up.set(0.0);
         loop {
             let (at, Some(coordinator)) = coordinators.first() else {
                 return;
@@ -55,6 +57,8 @@ impl Directory {
             let stopped = self
                 .follow_once(coordinator, instance, &mut || {
                     reached = true;
+                    up.set(1.0);
+                    tracing::info!(coordinator = at, "follows a coordinator");
                     connected(Ok(()));
                 })
                 .await;
@@ -67,6 +71,7 @@ impl Directory {
                 Err(status) => format!("the coordinator can't be reached: {}", status.message()),
             };
             metrics::counter!("streamr_coordinator_failures_total", "call" => "watch").increment(1);
+            up.set(0.0);
             if reached {
                 tracing::warn!(reason = why, "lost the coordinator; trying the next");
             }

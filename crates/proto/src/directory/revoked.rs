@@ -7,6 +7,7 @@ use std::{
 };
 
 use auth::{Kind, PlaybackClaims};
+use runtime::log::Seldom;
 use tokio::time::Instant;
 use types::SessionId;
 
@@ -14,6 +15,9 @@ use types::SessionId;
 const CAPACITY: usize = 100_000;
 /// Beyond a token's lifetime, for clocks that differ.
 const LEEWAY: Duration = Duration::from_secs(60);
+
+/// Says that some are forgotten.
+static SAID: Seldom = Seldom::new();
 
 #[derive(Debug, Default)]
 pub(super) struct Revoked {
@@ -37,6 +41,12 @@ impl Revoked {
             }
             if !expired {
                 metrics::counter!("streamr_revocations_forgotten_total").increment(1);
+                if let Some(unsaid) = SAID.say() {
+                    tracing::warn!(
+                        unsaid,
+                        "too many sessions were revoked; the oldest revocations are forgotten"
+                    );
+                }
             }
             self.order.pop_front();
             self.sessions.remove(&oldest);

@@ -34,7 +34,10 @@ pub(super) async fn open(settings: &Settings) -> Result<Account, Failure> {
         match builder(settings)?.from_credentials(kept.credentials).await {
             Ok(account) => return Ok(account),
             Err(error) if !is_unknown(&error) => return Err(error.into()),
-            Err(_) => tracing::warn!("the ACME server doesn't know the account any more"),
+            Err(_) => {
+                metrics::counter!("streamr_acme_accounts_unknown_total").increment(1);
+                tracing::warn!("the ACME server doesn't know the account any more");
+            }
         }
     }
     let contact = settings

@@ -132,6 +132,7 @@ async fn plain(bind: SocketAddr, routes: axum::Router, shutdown: Shutdown) {
             }
             Err(error) if !said => {
                 said = true;
+                metrics::counter!("streamr_acme_port_failures_total").increment(1);
                 tracing::error!("{error}");
             }
             Err(_) => {}
