@@ -5,7 +5,7 @@ use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, str::FromStr, time::D
 use serde::{Deserialize, Deserializer, de};
 use types::{ByteCount, Registration, Secret};
 
-use super::{Addresses, Seconds, Size, TlsSection};
+use super::{Addresses, Seconds, Size, TlsSection, value::words};
 
 /// The whole configuration; each program reads its sections.
 #[derive(Debug, Clone, Deserialize)]
@@ -353,16 +353,12 @@ impl Roles {
 
 impl<'de> Deserialize<'de> for Roles {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Form {
-            List(Vec<String>),
-            Text(String),
+        let names = words(deserializer)?;
+        if names.is_empty() {
+            return Err(de::Error::custom(
+                "a packager needs a role; write \"origin\", \"edge\" or \"origin,edge\"",
+            ));
         }
-        let names = match Form::deserialize(deserializer)? {
-            Form::List(names) => names,
-            Form::Text(text) => text.split(',').map(str::to_owned).collect(),
-        };
         let roles: Result<Vec<Role>, _> = names.iter().map(|name| name.parse()).collect();
         roles.map(Self).map_err(de::Error::custom)
     }

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Deserializer, de};
 
-use super::ConfigError;
+use super::{ConfigError, value::words};
 
 /// Let's Encrypt.
 const DIRECTORY: &str = "https://acme-v02.api.letsencrypt.org/directory";
@@ -70,18 +70,9 @@ impl Domains {
 
 impl<'de> Deserialize<'de> for Domains {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Form {
-            List(Vec<String>),
-            Text(String),
-        }
-        let names = match Form::deserialize(deserializer)? {
-            Form::List(names) => names,
-            Form::Text(text) => text.split(',').map(str::to_owned).collect(),
-        };
-        let names = names.iter().map(|name| name.trim().to_ascii_lowercase());
-        Ok(Self(names.filter(|name| !name.is_empty()).collect()))
+        let names = words(deserializer)?;
+        let names = names.iter().map(|name| name.to_ascii_lowercase());
+        Ok(Self(names.collect()))
     }
 }
 

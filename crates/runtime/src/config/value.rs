@@ -13,6 +13,22 @@ pub struct Seconds(pub Duration);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size(pub ByteCount);
 
+/// Words, written as a list or as `a,b`; without the spaces around them, and without empty ones.
+pub(super) fn words<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Form {
+        List(Vec<String>),
+        Text(String),
+    }
+    let words = match Form::deserialize(deserializer)? {
+        Form::List(words) => words,
+        Form::Text(text) => text.split(',').map(str::to_owned).collect(),
+    };
+    let words = words.iter().map(|word| word.trim().to_owned());
+    Ok(words.filter(|word| !word.is_empty()).collect())
+}
+
 /// One or more `http://host:port`, separated by commas.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Addresses(pub Vec<String>);
@@ -44,16 +60,7 @@ impl FromStr for Addresses {
 
 impl<'de> Deserialize<'de> for Addresses {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Form {
-            List(Vec<String>),
-            Text(String),
-        }
-        let text = match Form::deserialize(deserializer)? {
-            Form::List(list) => list.join(","),
-            Form::Text(text) => text,
-        };
+        let text = words(deserializer)?.join(",");
         text.parse().map_err(de::Error::custom)
     }
 }
