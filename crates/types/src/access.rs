@@ -67,6 +67,17 @@ named_enum!(
 );
 
 named_enum!(
+    /// How viewers get a stream unless they choose.
+    Delivery, ParseDeliveryError, "delivery",
+    {
+        /// From an edge, about two seconds behind.
+        LowLatency = "low_latency",
+        /// Carried by friends, six to nine seconds behind.
+        Friends = "friends",
+    }
+);
+
+named_enum!(
     /// Who may watch a stream.
     Visibility, ParseVisibilityError, "visibility",
     {
@@ -104,6 +115,8 @@ named_enum!(
         RtmpPlay = "rtmp_play",
         /// Edges make thumbnails.
         Thumbnails = "thumbnails",
+        /// Friends and other viewers carry streams.
+        Friends = "friends",
     }
 );
 
@@ -117,6 +130,9 @@ impl Flag {
             Self::HttpFlv => "Viewers may play HTTP-FLV. Off: they are pointed to HLS.",
             Self::RtmpPlay => "Viewers may play RTMP. Off: they are pointed to HLS.",
             Self::Thumbnails => "Edges make thumbnails of live streams. Off: a neutral picture.",
+            Self::Friends => {
+                "Friends carry streams. Off: everything comes from the edges; who is connected finishes."
+            }
         }
     }
 

@@ -107,6 +107,18 @@ id_newtype!(
     /// An entry of the audit log.
     AuditId
 );
+id_newtype!(
+    /// What a friend runs to carry streams.
+    NodeId
+);
+id_newtype!(
+    /// One run of a node's program, from its start to its end.
+    RunId
+);
+id_newtype!(
+    /// A streamer's invite to a friend to carry a stream.
+    InviteId
+);
 
 #[cfg(test)]
 mod tests {

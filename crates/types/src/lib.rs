@@ -12,12 +12,12 @@ mod time;
 mod unit;
 
 pub use access::{
-    Flag, ParseFlagError, ParseRegistrationError, ParseRoleError, ParseVisibilityError,
-    Registration, Role, Visibility,
+    Delivery, Flag, ParseDeliveryError, ParseFlagError, ParseRegistrationError, ParseRoleError,
+    ParseVisibilityError, Registration, Role, Visibility,
 };
 pub use id::{
-    AuditId, BroadcastId, EventId, InstanceId, InvitationId, LoginId, ParseIdError, PublishId,
-    SessionId, ShareLinkId, StreamId, UserId,
+    AuditId, BroadcastId, EventId, InstanceId, InvitationId, InviteId, LoginId, NodeId,
+    ParseIdError, PublishId, RunId, SessionId, ShareLinkId, StreamId, UserId,
 };
 pub use secret::Secret;
 pub use slug::{ParseSlugError, Slug};

@@ -20,6 +20,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("fmp4", 1),
     ("hls", 1),
     ("economy", 1),
+    ("p2p", 1),
     // ports and adapters
     ("proto", 2),
     ("events", 2),
@@ -27,6 +28,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("cache", 2),
     ("runtime", 2),
     ("delivery", 2),
+    ("peer", 2),
     ("migrations", 2),
     // services
     ("ingest", 3),

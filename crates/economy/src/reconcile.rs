@@ -1,0 +1,442 @@
+//! What counts of what was said: one session's assignments, receipts and delivery reports against one another.
+//!
+//! Everything is compared as sums up to the end of each minute, and a minute's contribution is what the sum grew
+//! by. So nothing is lost at the edges of minutes, the order in which facts come does not matter, and late facts
+//! are taken as if they had come in time.
+
+use std::collections::BTreeMap;
+
+use types::{Bitrate, ByteCount, NodeId, RunId};
+
+/// One minute, in milliseconds.
+pub const MINUTE_MS: i64 = 60_000;
+/// Media that a viewer may take beyond the time it watches: the window, when it begins.
+const BURST_MS: i64 = 30_000;
+/// How far a stream's bitrate may exceed what was noted when a node was assigned, in percent of it.
+const SLACK_PERCENT: u128 = 150;
+/// The time before the first receipt that it may speak of.
+const FIRST_SPAN_MS: i64 = 60_000;
+/// A claim that exceeds receipts by less is no wonder: what was on its way when the viewer left.
+const WONDER_BYTES: u64 = 4 * 1024 * 1024;
+/// The same in percent of the receipts.
+const WONDER_PERCENT: u64 = 10;
+
+/// A node was given to the session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Assigned {
+    /// Which.
+    pub node: NodeId,
+    /// Unix time in milliseconds.
+    pub from_ms: i64,
+    /// Unix time in milliseconds; `None`: it still is.
+    pub until_ms: Option<i64>,
+    /// The stream's.
+    pub bitrate: Bitrate,
+    /// They share a household or an account: it carries, and earns nothing.
+    pub own: bool,
+}
+
+/// What the viewer signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Received {
+    /// Which count of the session.
+    pub epoch: u32,
+    /// Rises within an epoch.
+    pub counter: u64,
+    /// Unix time in milliseconds.
+    pub at_ms: i64,
+    /// Cumulative.
+    pub nodes: Vec<(NodeId, ByteCount)>,
+    /// Cumulative.
+    pub peers: ByteCount,
+    /// Cumulative.
+    pub edge: ByteCount,
+}
+
+/// What a node said it uploaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claimed {
+    /// Who.
+    pub node: NodeId,
+    /// Which run of it.
+    pub run: RunId,
+    /// Rises within a run.
+    pub sequence: u64,
+    /// Unix time in milliseconds.
+    pub from_ms: i64,
+    /// Unix time in milliseconds.
+    pub to_ms: i64,
+    /// So much.
+    pub bytes: ByteCount,
+    /// Its report could not be: it came from the future, or too late.
+    pub refused: bool,
+}
+
+/// All that is known of a session.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SessionFacts {
+    /// When it began, Unix time in milliseconds.
+    pub started_ms: i64,
+    /// When it ended, if it did.
+    pub ended_ms: Option<i64>,
+    /// Until when facts may speak, Unix time in milliseconds: now.
+    pub now_ms: i64,
+    /// Its nodes.
+    pub assigned: Vec<Assigned>,
+    /// Its receipts.
+    pub received: Vec<Received>,
+    /// Its nodes' reports.
+    pub claimed: Vec<Claimed>,
+}
+
+/// What one node did for the session in one minute.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Contribution {
+    /// Verified.
+    pub carried: ByteCount,
+    /// Of that, what may earn.
+    pub earning: ByteCount,
+}
+
+/// Where the session's bytes came from in one minute, as its viewer says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// From friends' nodes.
+    pub friends: ByteCount,
+    /// From other viewers.
+    pub peers: ByteCount,
+    /// From edges.
+    pub edge: ByteCount,
+}
+
+/// What does not add up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Oddity {
+    /// A node claims bytes for a session it was not given.
+    Unassigned,
+    /// A node claims much more than the viewer verified.
+    Inflated,
+    /// Two reports of one run speak of the same time.
+    Overlap,
+    /// A report from the future, or too late.
+    Untimely,
+    /// A viewer verified more than there was.
+    Impossible,
+    /// A viewer names a node it was not given.
+    Foreign,
+}
+
+impl Oddity {
+    /// As it is stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unassigned => "unassigned",
+            Self::Inflated => "inflated",
+            Self::Overlap => "overlap",
+            Self::Untimely => "untimely",
+            Self::Impossible => "impossible",
+            Self::Foreign => "foreign",
+        }
+    }
+}
+
+/// Something that does not add up, to be kept as evidence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Finding {
+    /// About which node.
+    pub node: NodeId,
+    /// What.
+    pub oddity: Oddity,
+    /// How much does not count for it.
+    pub bytes: ByteCount,
+}
+
+/// What counts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reconciled {
+    /// By node and the minute's start, Unix time in milliseconds.
+    pub contributions: BTreeMap<(NodeId, i64), Contribution>,
+    /// By the minute's start.
+    pub sources: BTreeMap<i64, Sources>,
+    /// What does not add up.
+    pub findings: Vec<Finding>,
+}
+
+/// A sum over time, as it grows: bytes between two times, evenly.
+#[derive(Debug, Clone, Default)]
+struct Growth(Vec<(i64, i64, u64)>);
+
+impl Growth {
+    fn add(&mut self, from_ms: i64, to_ms: i64, bytes: u64) {
+        if bytes > 0 {
+            self.0.push((from_ms.min(to_ms), to_ms, bytes));
+        }
+    }
+
+    /// The sum up to a time.
+    fn until(&self, at_ms: i64) -> u64 {
+        let parts = self.0.iter().map(|(from, to, bytes)| {
+            if at_ms >= *to {
+                *bytes
+            } else if at_ms <= *from {
+                0
+            } else {
+                let part = u128::from(*bytes) * u128::from((at_ms - from).unsigned_abs())
+                    / u128::from((to - from).unsigned_abs());
+                u64::try_from(part).unwrap_or(u64::MAX)
+            }
+        });
+        parts.fold(0, u64::saturating_add)
+    }
+
+    fn total(&self) -> u64 {
+        let bytes = self.0.iter().map(|(_, _, bytes)| *bytes);
+        bytes.fold(0, u64::saturating_add)
+    }
+
+    fn span(&self) -> Option<(i64, i64)> {
+        let from = self.0.iter().map(|(from, _, _)| *from).min()?;
+        let to = self.0.iter().map(|(_, to, _)| *to).max()?;
+        Some((from, to))
+    }
+}
+
+/// Bytes that a bitrate makes in a time.
+fn bytes_in(bitrate: Bitrate, millis: i64) -> u64 {
+    let millis = u128::try_from(millis).unwrap_or(0);
+    let bytes = u128::from(bitrate.get()) * millis * SLACK_PERCENT / (8 * 1000 * 100);
+    u64::try_from(bytes).unwrap_or(u64::MAX)
+}
+
+/// What a node could have delivered at most until a time.
+fn possible(assigned: &[Assigned], node: NodeId, at_ms: i64) -> u64 {
+    let spans = assigned.iter().filter(|given| given.node == node);
+    let sums = spans.filter(|given| given.from_ms < at_ms).map(|given| {
+        let until = given.until_ms.unwrap_or(at_ms).min(at_ms);
+        bytes_in(
+            given.bitrate,
+            until.saturating_sub(given.from_ms) + BURST_MS,
+        )
+    });
+    sums.fold(0, u64::saturating_add)
+}
+
+fn minute(at_ms: i64) -> i64 {
+    at_ms.div_euclid(MINUTE_MS) * MINUTE_MS
+}
+
+/// What the viewer verified, by who sent it.
+#[derive(Debug, Default)]
+struct Verified {
+    nodes: BTreeMap<NodeId, Growth>,
+    peers: Growth,
+    edge: Growth,
+}
+
+/// Cumulative counts as growth: only what exceeds the largest count so far adds anything.
+fn verified(facts: &SessionFacts) -> Verified {
+    let mut receipts: Vec<&Received> = facts.received.iter().collect();
+    receipts.sort_by_key(|receipt| (receipt.epoch, receipt.counter));
+    let mut verified = Verified::default();
+    let mut epoch = None;
+    let mut most: BTreeMap<NodeId, u64> = BTreeMap::new();
+    let (mut peers, mut edge, mut before) = (0_u64, 0_u64, 0_i64);
+    for receipt in receipts {
+        let at = receipt.at_ms.min(facts.now_ms);
+        if epoch != Some(receipt.epoch) {
+            epoch = Some(receipt.epoch);
+            most.clear();
+            (peers, edge) = (0, 0);
+            before = facts.started_ms.max(at - FIRST_SPAN_MS);
+        }
+        let from = before.min(at);
+        for (node, bytes) in &receipt.nodes {
+            let known = most.entry(*node).or_default();
+            let growth = verified.nodes.entry(*node).or_default();
+            growth.add(from, at, bytes.get().saturating_sub(*known));
+            *known = (*known).max(bytes.get());
+        }
+        verified
+            .peers
+            .add(from, at, receipt.peers.get().saturating_sub(peers));
+        verified
+            .edge
+            .add(from, at, receipt.edge.get().saturating_sub(edge));
+        peers = peers.max(receipt.peers.get());
+        edge = edge.max(receipt.edge.get());
+        before = at;
+    }
+    verified
+}
+
+/// What nodes claim, without what can't be; and what can't be.
+fn claims(facts: &SessionFacts) -> (BTreeMap<NodeId, Growth>, Vec<Finding>) {
+    let mut claims: Vec<&Claimed> = facts.claimed.iter().collect();
+    claims.sort_by_key(|claim| (claim.node, claim.run, claim.sequence));
+    claims.dedup_by_key(|claim| (claim.node, claim.run, claim.sequence));
+    let mut grown: BTreeMap<NodeId, Growth> = BTreeMap::new();
+    let mut odd: BTreeMap<(NodeId, Oddity), u64> = BTreeMap::new();
+    let mut last: Option<(NodeId, RunId, i64)> = None;
+    for claim in claims {
+        let bytes = claim.bytes.get();
+        let mut refuse = |oddity| {
+            let sum = odd.entry((claim.node, oddity)).or_default();
+            *sum = sum.saturating_add(bytes);
+        };
+        if claim.refused || claim.to_ms < claim.from_ms {
+            refuse(Oddity::Untimely);
+            continue;
+        }
+        let overlaps = last.is_some_and(|(node, run, until)| {
+            (node, run) == (claim.node, claim.run) && claim.from_ms < until
+        });
+        if overlaps {
+            refuse(Oddity::Overlap);
+            continue;
+        }
+        last = Some((claim.node, claim.run, claim.to_ms));
+        let growth = grown.entry(claim.node).or_default();
+        growth.add(claim.from_ms, claim.to_ms, bytes);
+    }
+    let findings = odd.into_iter().map(|((node, oddity), bytes)| Finding {
+        node,
+        oddity,
+        bytes: ByteCount::new(bytes),
+    });
+    (grown, findings.collect())
+}
+
+/// Bytes that the session could take at most over all its sources.
+fn possible_in_all(facts: &SessionFacts) -> u64 {
+    let most = facts.assigned.iter().map(|given| given.bitrate).max();
+    let ended = facts.ended_ms.unwrap_or(facts.now_ms);
+    let watched = ended.saturating_sub(facts.started_ms) + BURST_MS;
+    most.map_or(0, |bitrate| bytes_in(bitrate, watched))
+}
+
+/// Reconciles one session. The same facts always give the same answer, in whatever order they stand.
+pub fn reconcile(facts: &SessionFacts) -> Reconciled {
+    let verified = verified(facts);
+    let (claimed, mut findings) = claims(facts);
+    let mut reconciled = Reconciled::default();
+    let nodes: std::collections::BTreeSet<NodeId> = claimed
+        .keys()
+        .chain(verified.nodes.keys())
+        .copied()
+        .collect();
+    let nothing = Growth::default();
+    let told: u64 = verified
+        .nodes
+        .values()
+        .chain([&verified.peers, &verified.edge])
+        .map(Growth::total)
+        .fold(0, u64::saturating_add);
+    let most = possible_in_all(facts);
+    for node in nodes {
+        let claim = claimed.get(&node).unwrap_or(&nothing);
+        let receipt = verified.nodes.get(&node).unwrap_or(&nothing);
+        let is_assigned = facts.assigned.iter().any(|given| given.node == node);
+        findings.extend(judge(node, is_assigned, claim, receipt));
+        if !is_assigned {
+            continue;
+        }
+        let own = facts
+            .assigned
+            .iter()
+            .any(|given| given.node == node && given.own);
+        let Some((from, to)) = receipt.span() else {
+            continue;
+        };
+        let (mut at, mut before) = (minute(from), 0_u64);
+        let end = claim.span().map_or(to, |(_, until)| until.max(to));
+        while at <= end {
+            let until = at + MINUTE_MS;
+            let receipts = fair(receipt.until(until), told, most);
+            let counted = claim
+                .until(until)
+                .min(receipts)
+                .min(possible(&facts.assigned, node, until))
+                .max(before);
+            if counted > before {
+                let carried = ByteCount::new(counted - before);
+                let earning = if own { ByteCount::ZERO } else { carried };
+                let contribution = Contribution { carried, earning };
+                reconciled.contributions.insert((node, at), contribution);
+            }
+            before = counted;
+            at = until;
+        }
+        let could = possible(&facts.assigned, node, end + MINUTE_MS);
+        if receipt.total() > could {
+            findings.push(Finding {
+                node,
+                oddity: Oddity::Impossible,
+                bytes: ByteCount::new(receipt.total() - could),
+            });
+        }
+    }
+    reconciled.sources = sources(&verified);
+    reconciled.findings = findings;
+    reconciled
+}
+
+/// A part of receipts that together tell of more than there was: its share of what there was.
+fn fair(part: u64, told: u64, most: u64) -> u64 {
+    if told <= most || told == 0 {
+        return part;
+    }
+    let share = u128::from(part) * u128::from(most) / u128::from(told);
+    u64::try_from(share).unwrap_or(u64::MAX)
+}
+
+fn judge(node: NodeId, is_assigned: bool, claim: &Growth, receipt: &Growth) -> Option<Finding> {
+    let (claimed, received) = (claim.total(), receipt.total());
+    let (oddity, bytes) = if !is_assigned && claimed > 0 {
+        (Oddity::Unassigned, claimed)
+    } else if !is_assigned && received > 0 {
+        (Oddity::Foreign, received)
+    } else if claimed > received.saturating_add(received / 100 * WONDER_PERCENT) + WONDER_BYTES {
+        (Oddity::Inflated, claimed - received)
+    } else {
+        return None;
+    };
+    Some(Finding {
+        node,
+        oddity,
+        bytes: ByteCount::new(bytes),
+    })
+}
+
+fn sources(verified: &Verified) -> BTreeMap<i64, Sources> {
+    let all = || {
+        verified
+            .nodes
+            .values()
+            .chain([&verified.peers, &verified.edge])
+    };
+    let spans = all().filter_map(Growth::span);
+    let Some((from, to)) = spans.reduce(|(a, b), (c, d)| (a.min(c), b.max(d))) else {
+        return BTreeMap::new();
+    };
+    let mut sources = BTreeMap::new();
+    let mut at = minute(from);
+    while at <= to {
+        let grew =
+            |growth: &Growth| ByteCount::new(growth.until(at + MINUTE_MS) - growth.until(at));
+        let friends = verified.nodes.values().map(grew);
+        let one = Sources {
+            friends: friends.fold(ByteCount::ZERO, |sum, more| sum.saturating_add(more.get())),
+            peers: grew(&verified.peers),
+            edge: grew(&verified.edge),
+        };
+        if one != Sources::default() {
+            sources.insert(at, one);
+        }
+        at += MINUTE_MS;
+    }
+    sources
+}
+
+#[cfg(test)]
+mod tests;
