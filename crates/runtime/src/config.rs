@@ -12,7 +12,7 @@ pub use error::ConfigError;
 pub use load::{Flags, LogDefaults, from_command_line, load, load_from};
 pub use section::{
     Accounts, Bootstrap, Bus, Cache, Config, Coordinator, Database, Ingest, LogFormat, LogSection,
-    Mail, Packager, Playback, Role, Roles, TelemetrySection,
+    Mail, Packager, Playback, Role, Roles, Savings, Stats, TelemetrySection,
 };
 pub use tls::{Acme, Challenge, Domains, TlsSection};
 pub use value::{Addresses, Seconds, Size};

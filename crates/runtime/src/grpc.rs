@@ -13,11 +13,11 @@ use tonic::{
 use crate::{ServiceTokens, http::Peer, log::Seldom, trace};
 
 /// The metadata key that carries the service token.
-const TOKEN_KEY: &str = "x-streamr-service-token";
+pub(crate) const TOKEN_KEY: &str = "x-streamr-service-token";
 /// The deadline of a unary internal call.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long connecting may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// A peer that doesn't answer pings this long is gone.
 const KEEP_ALIVE: Duration = Duration::from_secs(2);
 /// Small windows: a subscriber that is slow must fill its queue at the sender, not buffers in between.

@@ -1,10 +1,14 @@
-//! Cuts off whoever sends a request's head too slowly, and nobody else: an idle keep-alive connection
-//! and a held blocking reload both wait in silence, and may.
+//! Cuts off whoever sends a request's head too slowly, and nobody else: an idle keep-alive connection, a held
+//! blocking reload and whoever waits for an answer to what it posted wait in silence, and may.
 
 use std::{
     future::Future,
     io,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -25,6 +29,31 @@ pub(crate) struct HeadDeadline<S> {
     matched: usize,
     /// HTTP/2 has frames after its preface and its own keep-alive.
     watched: bool,
+    /// A head has come and is not answered: what comes is its body.
+    serving: bool,
+    served: Served,
+}
+
+/// Says how far requests of a connection are.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Served(Arc<Flags>);
+
+#[derive(Debug, Default)]
+struct Flags {
+    answered: AtomicBool,
+    upgraded: AtomicBool,
+}
+
+impl Served {
+    /// What comes next is another head.
+    pub(crate) fn answered(&self) {
+        self.0.answered.store(true, Ordering::Release);
+    }
+
+    /// No more heads come: the connection speaks another protocol now.
+    pub(crate) fn upgraded(&self) {
+        self.0.upgraded.store(true, Ordering::Release);
+    }
 }
 
 impl<S> HeadDeadline<S> {
@@ -35,19 +64,31 @@ impl<S> HeadDeadline<S> {
             deadline,
             matched: 0,
             watched,
+            serving: false,
+            served: Served::default(),
         }
+    }
+
+    /// To be told of each answer.
+    pub(crate) fn served(&self) -> Served {
+        self.served.clone()
     }
 
     fn observe(&mut self, bytes: &[u8]) {
         const END: &[u8; 4] = b"\r\n\r\n";
-        if bytes.starts_with(b"PRI * HTTP/2.0") {
+        let upgraded = self.served.0.upgraded.load(Ordering::Acquire);
+        if bytes.starts_with(b"PRI * HTTP/2.0") || upgraded {
             self.watched = false;
             self.deadline = None;
             return;
         }
-        let mut in_head = true;
+        if self.serving {
+            if !self.served.0.answered.swap(false, Ordering::AcqRel) {
+                return;
+            }
+            self.serving = false;
+        }
         for &byte in bytes {
-            in_head = true;
             if Some(&byte) == END.get(self.matched) {
                 self.matched += 1;
             } else {
@@ -55,12 +96,12 @@ impl<S> HeadDeadline<S> {
             }
             if self.matched == END.len() {
                 self.matched = 0;
-                in_head = false;
+                self.serving = true;
+                self.deadline = None;
+                return;
             }
         }
-        if !in_head {
-            self.deadline = None;
-        } else if self.deadline.is_none() {
+        if self.deadline.is_none() {
             self.deadline = Some(Box::pin(tokio::time::sleep_until(
                 Instant::now() + HEAD_TIMEOUT,
             )));
@@ -145,6 +186,28 @@ mod tests {
         let mut buf = Vec::new();
         let error = server.read_to_end(&mut buf).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_is_no_head() {
+        let (mut client, server) = duplex(1024);
+        let mut server = HeadDeadline::new(server, true);
+        let served = server.served();
+        let mut buf = [0; 256];
+        let post = b"POST / HTTP/1.1\r\ncontent-length: 8\r\n\r\nbody";
+        client.write_all(post).await.unwrap();
+        assert_eq!(server.read(&mut buf).await.unwrap(), post.len());
+        client.write_all(b"more").await.unwrap();
+        assert_eq!(server.read(&mut buf).await.unwrap(), 4);
+        let waiting = tokio::time::timeout(HEAD_TIMEOUT * 4, server.read(&mut buf)).await;
+        assert!(waiting.is_err(), "the answer takes its time");
+        served.answered();
+        let idle = tokio::time::timeout(HEAD_TIMEOUT * 4, server.read(&mut buf)).await;
+        assert!(idle.is_err(), "no next head has begun");
+        client.write_all(b"GET / HT").await.unwrap();
+        assert_eq!(server.read(&mut buf).await.unwrap(), 8);
+        let error = server.read(&mut buf).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut, "the next head");
     }
 
     #[tokio::test(start_paused = true)]

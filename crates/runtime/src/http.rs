@@ -17,7 +17,7 @@ use tower::ServiceExt;
 use crate::{
     Gate, Shutdown,
     gate::{Limits, Permit},
-    head_deadline::HeadDeadline,
+    head_deadline::{HeadDeadline, Served},
     log::Seldom,
     tls::ServerConfig,
 };
@@ -178,16 +178,10 @@ impl Server {
             let (tls, shutdown_of_connection) = (self.tls.clone(), shutdown.clone());
             shutdown.spawn(async move {
                 match tls {
-                    None => {
-                        connection
-                            .serve(HeadDeadline::new(stream, true), shutdown_of_connection)
-                            .await
-                    }
+                    None => connection.serve(stream, shutdown_of_connection).await,
                     Some(tls) => {
                         if let Ok(stream) = tls.accept(stream).await {
-                            connection
-                                .serve(HeadDeadline::new(stream, true), shutdown_of_connection)
-                                .await;
+                            connection.serve(stream, shutdown_of_connection).await;
                         }
                     }
                 }
@@ -205,6 +199,20 @@ fn name_host<B>(request: &mut Request<B>) {
     if let Some(host) = authority.and_then(|name| HeaderValue::try_from(name).ok()) {
         request.headers_mut().insert(header::HOST, host);
     }
+}
+
+/// Answers a request; a connection that changes its protocol has no more heads to wait for.
+async fn answer(
+    router: Router,
+    request: Request<Body>,
+    served: Served,
+) -> Result<axum::response::Response, std::convert::Infallible> {
+    let response = router.oneshot(request).await?;
+    if response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
+        served.upgraded();
+    }
+    served.answered();
+    Ok(response)
 }
 
 struct Connection {
@@ -225,11 +233,13 @@ impl Connection {
             permit,
             name,
         } = self;
+        let stream = HeadDeadline::new(stream, true);
+        let served = stream.served();
         let service =
             hyper::service::service_fn(move |mut request: Request<hyper::body::Incoming>| {
                 request.extensions_mut().insert(Peer(peer));
                 name_host(&mut request);
-                router.clone().oneshot(request.map(Body::new))
+                answer(router.clone(), request.map(Body::new), served.clone())
             });
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder
@@ -245,7 +255,7 @@ impl Connection {
             .max_concurrent_streams(256)
             .keep_alive_interval(Duration::from_secs(20))
             .keep_alive_timeout(Duration::from_secs(10));
-        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
         tokio::pin!(connection);
         let result = tokio::select! {
             result = connection.as_mut() => result,

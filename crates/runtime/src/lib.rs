@@ -1,5 +1,5 @@
 //! What every service needs to run: configuration, telemetry, health, shutdown and drain, TLS,
-//! listeners with limits, internal gRPC, back-off.
+//! listeners with limits, internal gRPC, requests passed on, back-off.
 //!
 //! Owns how a process lives. Knows nothing of media, of storage or of what any service does.
 
@@ -14,6 +14,7 @@ pub mod health;
 pub mod http;
 pub mod identity;
 pub mod log;
+pub mod pass;
 mod port_owner;
 pub mod shutdown;
 pub mod telemetry;

@@ -50,6 +50,10 @@ pub struct Config {
     pub ingest: Ingest,
     /// The packager.
     pub packager: Packager,
+    /// The stats-collector.
+    pub stats: Stats,
+    /// What carrying saves.
+    pub savings: Savings,
 }
 
 impl Default for Config {
@@ -73,6 +77,8 @@ impl Default for Config {
             coordinator: Coordinator::default(),
             ingest: Ingest::default(),
             packager: Packager::default(),
+            stats: Stats::default(),
+            savings: Savings::default(),
         }
     }
 }
@@ -241,6 +247,10 @@ pub struct Coordinator {
     pub bind: SocketAddr,
     /// Internal gRPC listener.
     pub grpc_bind: SocketAddr,
+    /// Where the other coordinators find this one; default: from `grpc_bind`.
+    pub own_address: Option<String>,
+    /// STUN responder, on UDP: tells nodes and pages under which address they are seen.
+    pub stun_bind: SocketAddr,
     /// Where the other services find the coordinators: one, or several separated by commas.
     pub address: Addresses,
     /// Health and metrics, as a process of its own.
@@ -262,6 +272,8 @@ impl Default for Coordinator {
         Self {
             bind: SocketAddr::from(([0, 0, 0, 0], 8000)),
             grpc_bind: SocketAddr::from(([127, 0, 0, 1], 9000)),
+            own_address: None,
+            stun_bind: SocketAddr::from(([0, 0, 0, 0], 3478)),
             address: Addresses(vec!["http://127.0.0.1:9000".to_owned()]),
             ops_bind: SocketAddr::from(([127, 0, 0, 1], 9100)),
             max_connections: 20_000,
@@ -407,6 +419,42 @@ impl Default for Packager {
             queue_size: Size(ByteCount::mib(4)),
             ffmpeg: "ffmpeg".to_owned(),
             thumbnails_at_once: 1,
+        }
+    }
+}
+
+/// `[stats]`: the stats-collector.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Stats {
+    /// Health and metrics, as a process of its own.
+    pub ops_bind: SocketAddr,
+}
+
+impl Default for Stats {
+    fn default() -> Self {
+        Self {
+            ops_bind: SocketAddr::from(([127, 0, 0, 1], 9104)),
+        }
+    }
+}
+
+/// `[savings]`: what a gigabyte from an edge costs whoever runs the server, for pages to say what friends saved.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Savings {
+    /// ISO 4217, such as `USD`.
+    pub currency: String,
+    /// Millionths of the currency for 10^9 bytes.
+    pub micros_per_gigabyte: u64,
+}
+
+impl Default for Savings {
+    fn default() -> Self {
+        Self {
+            currency: "USD".to_owned(),
+            // One cent: what edges in clouds cost at volume.
+            micros_per_gigabyte: 10_000,
         }
     }
 }
