@@ -1,4 +1,4 @@
-# The services apart, two of each, on engines of their own; sourced by scripts/start. After lib.sh.
+# The services apart, two of each and a stats-collector, on engines of their own; sourced by scripts/start. After lib.sh.
 # shellcheck shell=bash
 . "$root/scripts/engines.sh"
 
@@ -54,7 +54,8 @@ run_distributed() {
   service coordinator-1 streamr-coordinator
   ready coordinator-1 9100
   service coordinator-2 streamr-coordinator COORDINATOR__BIND=0.0.0.0:8001 \
-    COORDINATOR__GRPC_BIND=127.0.0.1:9010 COORDINATOR__OPS_BIND=127.0.0.1:9110
+    COORDINATOR__GRPC_BIND=127.0.0.1:9010 COORDINATOR__STUN_BIND=0.0.0.0:3479 \
+    COORDINATOR__OPS_BIND=127.0.0.1:9110
   service ingest-1 streamr-ingest
   service ingest-2 streamr-ingest INGEST__BIND=0.0.0.0:1945 INGEST__TLS_BIND=0.0.0.0:1946 \
     INGEST__GRPC_BIND=127.0.0.1:9011 INGEST__OPS_BIND=127.0.0.1:9111
@@ -65,6 +66,7 @@ run_distributed() {
     PACKAGER__PUBLIC_URL=http://localhost:8080
   service edge-2 streamr-packager PACKAGER__ROLES=edge PACKAGER__OPS_BIND=127.0.0.1:9113 \
     PACKAGER__BIND=0.0.0.0:8081 PACKAGER__PUBLIC_URL=http://localhost:8081
+  service stats-collector streamr-stats-collector
   ready coordinator-2 9110
   ready ingest-1 9101
   ready ingest-2 9111
@@ -72,12 +74,13 @@ run_distributed() {
   ready origin-2 9112
   ready edge-1 9103
   ready edge-2 9113
+  ready stats-collector 9104
   local key link
   key="$("$target/release/streamr" key live | tail -n 1)"
   link="$("$target/release/streamr" admin setup-link | grep -o 'http[^ ]*' | head -n 1)"
   cat >&2 <<TEXT
 
-Two of each service run, on a PostgreSQL, a Redis and a RabbitMQ of their own.
+Two of each service run and a stats-collector, on a PostgreSQL, a Redis and a RabbitMQ of their own.
 
   make your account   $link
   pages               http://localhost:8000   http://localhost:8001
@@ -86,7 +89,7 @@ Two of each service run, on a PostgreSQL, a Redis and a RabbitMQ of their own.
   watch               http://localhost:8000/watch/live
                       http://localhost:8080/live/live/index.m3u8   http://localhost:8081/live/live/index.m3u8
   health, metrics     http://127.0.0.1:9100 9110 (coordinators) 9101 9111 (ingests)
-                      9102 9112 (origins) 9103 9113 (edges)
+                      9102 9112 (origins) 9103 9113 (edges) 9104 (stats-collector)
   logs                $folder
 
 Kill what you like: kill -9 of any of them leaves the stream playing. Interrupt to stop everything.

@@ -84,3 +84,18 @@ use_node() {
 free_port() {
   python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
+
+# playwright-core drives Debian's Chromium; it downloads no browser.
+use_browser() {
+  need chromium chromium
+  local folder="$root/tests/browser"
+  # What is installed must be what the lock file says now.
+  if ! cmp -s "$folder/package-lock.json" "$folder/node_modules/.installed-lock.json"; then
+    say "installing playwright-core and axe-core in tests/browser"
+    npm ci --prefix "$folder" --no-audit --no-fund --loglevel error >&2
+    cp "$folder/package-lock.json" "$folder/node_modules/.installed-lock.json"
+  fi
+  STREAMR_TEST_CHROMIUM="$(command -v chromium)"
+  STREAMR_TEST_NODE="$(command -v node)"
+  export STREAMR_TEST_CHROMIUM STREAMR_TEST_NODE
+}

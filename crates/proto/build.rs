@@ -7,11 +7,12 @@ use std::{
 
 use prost::Message;
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
     "streamr/media/v1/media.proto",
     "streamr/coordinator/v1/coordinator.proto",
     "streamr/packager/v1/packager.proto",
     "streamr/events/v1/events.proto",
+    "streamr/node/v1/node.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -22,6 +23,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = PathBuf::from(std::env::var("OUT_DIR")?);
     fs::write(folder.join("descriptors.bin"), descriptors.encode_to_vec())?;
     tonic_prost_build::configure()
+        // Channels are made by `runtime::grpc`; `Connect` is a method of ours.
+        .build_transport(false)
         .bytes(".")
         .compile_fds(descriptors)?;
     Ok(())

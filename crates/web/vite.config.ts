@@ -10,7 +10,7 @@ function preloadPlayer(): Plugin {
       handler(_html, { filename, bundle }) {
         if (!filename.endsWith('watch.html') || !bundle) return;
         const player = Object.values(bundle).find(
-          (file) => file.type === 'chunk' && file.isDynamicEntry && file.moduleIds.some((id) => id.includes('hls.js')),
+          (file) => file.type === 'chunk' && file.isDynamicEntry && file.moduleIds.some((id) => id.includes('/hls.js/')),
         );
         if (!player) throw new Error('the player has no chunk of its own');
         return [
@@ -25,8 +25,31 @@ function preloadPlayer(): Plugin {
   };
 }
 
+/**
+ * The tracker client of p2p-media-loader makes its peers and its socket with classes of ours, which
+ * see what is said, close a peer, and come back after a break.
+ */
+function watchPeers(): Plugin {
+  const own: Record<string, string> = {
+    '@thaunknown/simple-peer/lite.js': '/src/lib/friends/peer.ts',
+    '@thaunknown/simple-websocket': '/src/lib/friends/tracker-socket.ts',
+  };
+  return {
+    name: 'watch-peers',
+    enforce: 'pre',
+    async resolveId(source, importer) {
+      if (source === 'streamr:simple-peer') return this.resolve('@thaunknown/simple-peer/lite.js', importer, { skipSelf: true });
+      const ours = importer?.includes('/bittorrent-tracker/') ? own[source] : undefined;
+      return ours === undefined ? null : this.resolve(ours, importer, { skipSelf: true });
+    },
+  };
+}
+
 export default defineConfig({
-  plugins: [svelte(), preloadPlayer()],
+  plugins: [watchPeers(), svelte(), preloadPlayer()],
+  worker: { format: 'es' },
+  // The tracker client asks.
+  define: { 'process.browser': 'true' },
   build: {
     target: 'es2022',
     assetsInlineLimit: 0,

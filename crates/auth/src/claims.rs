@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use types::{LoginId, Role, SessionId, ShareLinkId, StreamId, UserId};
+use types::{LoginId, NodeId, Role, SessionId, ShareLinkId, StreamId, UserId};
 
 /// Seconds since 1970, as tokens count (RFC 7519 §2, NumericDate).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -60,6 +61,33 @@ impl Kind for AccessClaims {
     }
 }
 
+/// The public half of the key that a page made for its receipts: Ed25519, 32 bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReceiptKey(pub [u8; 32]);
+
+impl std::str::FromStr for ReceiptKey {
+    type Err = crate::TokenError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok();
+        let key = bytes.and_then(|bytes| bytes.try_into().ok());
+        key.map(Self).ok_or(crate::TokenError::Claims)
+    }
+}
+
+impl Serialize for ReceiptKey {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for ReceiptKey {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 /// Lets a viewer open one session, or a connection, on one stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlaybackClaims {
@@ -71,6 +99,12 @@ pub struct PlaybackClaims {
     /// The share link it was given for, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<ShareLinkId>,
+    /// What the page signs its receipts with (Ed25519), if it sends any.
+    #[serde(rename = "rkey", default, skip_serializing_if = "Option::is_none")]
+    pub receipt_key: Option<ReceiptKey>,
+    /// The node that pulls by it, if it is no viewer's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<NodeId>,
     /// When it was made.
     #[serde(rename = "iat")]
     pub issued_at: UnixTime,

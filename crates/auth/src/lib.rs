@@ -9,7 +9,7 @@ mod error;
 mod key;
 mod verify;
 
-pub use claims::{AccessClaims, Kind, PlaybackClaims, UnixTime};
+pub use claims::{AccessClaims, Kind, PlaybackClaims, ReceiptKey, UnixTime};
 pub use error::TokenError;
 pub use key::{KeyId, KeySet, PublicKey, SigningKey};
-pub use verify::verify;
+pub use verify::{verify, verify_opened};

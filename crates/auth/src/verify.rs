@@ -1,5 +1,7 @@
 //! Verifying tokens: one algorithm, one type, known keys, then the claims (RFC 8725).
 
+use std::time::Duration;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, Validation};
 use serde::Deserialize;
@@ -22,6 +24,26 @@ struct Header {
 
 /// Verifies `token` and answers what it says.
 pub fn verify<K: Kind>(keys: &KeySet, token: &str, now: UnixTime) -> Result<K, TokenError> {
+    within(keys, token, now, Duration::ZERO)
+}
+
+/// The same for what the token opened already, which lasts: it may have expired since, but not be older than
+/// `longest`.
+pub fn verify_opened<K: Kind>(
+    keys: &KeySet,
+    token: &str,
+    now: UnixTime,
+    longest: Duration,
+) -> Result<K, TokenError> {
+    within(keys, token, now, longest)
+}
+
+fn within<K: Kind>(
+    keys: &KeySet,
+    token: &str,
+    now: UnixTime,
+    longest: Duration,
+) -> Result<K, TokenError> {
     if token.len() > MAX_LENGTH || token.bytes().filter(|b| *b == b'.').count() != 2 {
         return Err(TokenError::Malformed);
     }
@@ -54,7 +76,12 @@ pub fn verify<K: Kind>(keys: &KeySet, token: &str, now: UnixTime) -> Result<K, T
         return Err(TokenError::Claims);
     }
     let issued = envelope.kind.issued_at();
-    if envelope.exp <= now || issued.after(K::LIFETIME) <= now {
+    let is_over = if longest.is_zero() {
+        envelope.exp <= now || issued.after(K::LIFETIME) <= now
+    } else {
+        issued.after(longest) <= now
+    };
+    if is_over {
         return Err(TokenError::Expired);
     }
     if envelope.nbf.0 > now.0.saturating_add(LEEWAY) || issued.0 > now.0.saturating_add(LEEWAY) {

@@ -128,6 +128,8 @@ fn another_purpose_s_key_does_not_pass() {
         session: SessionId::new(),
         stream: StreamId::new(),
         link: None,
+        receipt_key: None,
+        node: None,
         issued_at: NOW,
     };
     let token = key(1).sign(playback).unwrap();

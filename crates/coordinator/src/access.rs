@@ -1,6 +1,6 @@
 //! Who may see and watch a stream, and playback tokens for them.
 
-use auth::PlaybackClaims;
+use auth::{PlaybackClaims, ReceiptKey};
 use storage::{PlaybackSession, ShareLink, Stream};
 use time::OffsetDateTime;
 use types::{Secret, SessionId, ShareLinkId, Visibility};
@@ -73,12 +73,14 @@ impl Accounts {
         Ok(link.filter(|_| stream.state != types::StreamState::Testing))
     }
 
-    /// Opens a playback session for somebody with `right`. Answers its id and its token.
+    /// Opens a playback session for somebody with `right`, whose page signs receipts with `receipt_key`. Answers
+    /// its id and its token.
     pub(crate) async fn open_session(
         &self,
         stream: &Stream,
         right: Right,
         caller: Option<&Standing>,
+        receipt_key: Option<ReceiptKey>,
     ) -> Result<(SessionId, Secret<String>), Error> {
         let link = match right {
             Right::Shared(link) => Some(link),
@@ -105,6 +107,8 @@ impl Accounts {
             session,
             stream: stream.id,
             link,
+            receipt_key,
+            node: None,
             issued_at: auth::UnixTime(now.unix_timestamp()),
         })?;
         Ok((session, token))

@@ -7,10 +7,8 @@ use std::{
     sync::Arc,
 };
 
-use runtime::{Config, ServiceTokens, config::ConfigError, gate::Limits, tls};
-use types::Secret;
-
 use crate::Error;
+use runtime::{Config, ServiceTokens, config::ConfigError, gate::Limits, tls};
 
 /// The coordinator's settings, resolved.
 #[derive(Debug, Clone)]
@@ -19,6 +17,16 @@ pub struct Settings {
     pub bind: SocketAddr,
     /// Internal gRPC listener.
     pub grpc_bind: SocketAddr,
+    /// Where the other coordinators find this one.
+    pub own_address: String,
+    /// STUN responder, on UDP.
+    pub stun_bind: SocketAddr,
+    /// Its port, as the world finds it.
+    pub stun_port: u16,
+    /// What a gigabyte from an edge costs.
+    pub savings: runtime::config::Savings,
+    /// Where the operator puts the node's program for friends to download.
+    pub downloads: PathBuf,
     /// Asked of internal callers.
     pub service_tokens: ServiceTokens,
     /// How long a stream outlives its publisher; an ingest that falls silent is given as long.
@@ -63,6 +71,15 @@ impl Settings {
         Ok(Self {
             bind: config.coordinator.bind,
             grpc_bind: config.coordinator.grpc_bind,
+            own_address: config
+                .coordinator
+                .own_address
+                .clone()
+                .unwrap_or_else(|| format!("http://{}", config.coordinator.grpc_bind)),
+            stun_bind: config.coordinator.stun_bind,
+            stun_port: config.coordinator.stun_bind.port(),
+            savings: config.savings.clone(),
+            downloads: config.data_dir.join("downloads"),
             service_tokens: ServiceTokens::open(config)?,
             grace: config.ingest.grace.0,
             bus: config.bus.clone(),
@@ -94,19 +111,6 @@ impl Settings {
         let public = self.public_url.as_deref().unwrap_or("");
         self.tls.is_some() || public.starts_with("https://")
     }
-}
-
-/// The database's URL: as configured, else `streamr.db` in the data folder.
-pub fn database_url(config: &Config) -> Secret<String> {
-    config
-        .database
-        .url
-        .clone()
-        .filter(|url| url.expose() != "sqlite:")
-        .unwrap_or_else(|| {
-            let file: PathBuf = config.data_dir.join("streamr.db");
-            Secret::new(format!("sqlite:{}", file.display()))
-        })
 }
 
 /// Makes the data folder, readable by its owner alone.

@@ -33,6 +33,24 @@ pub enum Error {
     /// Something needed did not answer in time.
     #[error("{0} did not answer in time")]
     TooSlow(&'static str),
+    /// No UDP port for test pulls.
+    #[error("test pulls: {0}")]
+    Peer(#[from] peer::BindError),
+    /// A node's identity is in use.
+    #[error(
+        "this identity is connected from elsewhere; run one node with it, and give each machine its own invite"
+    )]
+    ConnectedElsewhere,
+    /// The STUN port can't be had.
+    #[error(
+        "STUN: can't listen on UDP {address}: {source}; set STREAMR__COORDINATOR__STUN_BIND (coordinator.stun_bind) to another address"
+    )]
+    Stun {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
     /// A query parameter is wrong.
     #[error("{parameter}: {problem}")]
     Query {
@@ -92,6 +110,9 @@ pub enum Error {
     /// More work of this kind than can be done now.
     #[error("the server is busy; try again in a moment")]
     Busy,
+    /// No coordinator keeps the swarm, or it is another one by now.
+    #[error("friends can't be asked now; try again in a moment")]
+    NoKeeper,
     /// Publishing is paused for everybody.
     #[error("publishing is paused on this server; try again later")]
     PublishingPaused,
@@ -167,7 +188,7 @@ impl Error {
             | Self::LoggedOut => ErrorCode::Unauthenticated,
             Self::Banned | Self::Forbidden(_) => ErrorCode::PermissionDenied,
             Self::TooManyWrongKeys | Self::RateLimited { .. } => ErrorCode::TooManyRequests,
-            Self::AlreadyPublishing => ErrorCode::AlreadyExists,
+            Self::AlreadyPublishing | Self::ConnectedElsewhere => ErrorCode::AlreadyExists,
             Self::NoSuchStream(_)
             | Self::NotLive(_)
             | Self::NotFound(_)
@@ -197,10 +218,12 @@ impl Error {
             Self::Storage(Kept::SlugTaken(_) | Kept::KeyTaken | Kept::EmailTaken) => {
                 ErrorCode::AlreadyExists
             }
-            Self::Storage(_) | Self::Cache(_) | Self::Busy | Self::TooSlow(_) => {
+            Self::Storage(_) | Self::Cache(_) | Self::Busy | Self::NoKeeper | Self::TooSlow(_) => {
                 ErrorCode::Unavailable
             }
             Self::Bind(_)
+            | Self::Stun { .. }
+            | Self::Peer(_)
             | Self::Bus(_)
             | Self::Tls(_)
             | Self::Hashing
@@ -214,7 +237,7 @@ impl Error {
     pub(crate) fn is_told(&self) -> bool {
         match self {
             Self::Storage(error) => error.is_away(),
-            Self::TooSlow(_) => true,
+            Self::TooSlow(_) | Self::NoKeeper => true,
             _ => false,
         }
     }
@@ -231,6 +254,7 @@ impl Error {
     /// What callers may read: our own failures are logged, not told.
     pub fn public_message(&self) -> String {
         match self.code() {
+            _ if matches!(self, Self::NoKeeper) => self.to_string(),
             ErrorCode::Unavailable => {
                 "the service can't reach its database now; try again".to_owned()
             }

@@ -9,7 +9,8 @@ use storage::{Database, SIGNING_KEYS};
 use types::{PublishId, StreamId};
 
 use crate::{
-    Error, accounts::Signing, feeds::Feeds, live::Live, origins::Origins, settings::RuntimeSettings,
+    Error, accounts::Signing, feeds::Feeds, live::Live, origins::Origins,
+    settings::RuntimeSettings, swarm::Swarm,
 };
 
 /// Makes what is live follow what was changed, whichever process changed it.
@@ -20,6 +21,7 @@ pub(crate) struct FollowChanges {
     pub(crate) settings: RuntimeSettings,
     pub(crate) signing: Signing,
     pub(crate) feeds: Feeds,
+    pub(crate) swarm: Swarm,
 }
 
 /// Unix time in microseconds.
@@ -51,6 +53,7 @@ impl FollowChanges {
                 if let Some(row) = self.database.streams().by_id(*stream).await? {
                     self.live.set_restricted(*stream, row.is_restricted());
                 }
+                self.swarm.changed(*stream).await?;
             }
             Fact::StreamStopped { stream } => {
                 let later = self.live.get(*stream).map(|live| live.publish);
@@ -58,9 +61,16 @@ impl FollowChanges {
                     self.stop(*stream, cut::STOPPED).await?;
                 }
             }
-            Fact::StreamDeleted { stream, .. } => self.stop(*stream, cut::DELETED).await?,
+            Fact::StreamDeleted { stream, .. } => {
+                self.stop(*stream, cut::DELETED).await?;
+                self.swarm.changed(*stream).await?;
+            }
+            Fact::NodeEnrolled { node, .. } | Fact::NodeStatusChanged { node, .. } => {
+                self.swarm.friends_changed(*node).await?;
+            }
             Fact::SessionRevoked { stream, session } => {
                 self.live.revoke_session(*stream, *session);
+                self.swarm.revoke(*session);
             }
             Fact::SettingChanged { name } if name == SIGNING_KEYS => {
                 self.signing.refresh().await?;

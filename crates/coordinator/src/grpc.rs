@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     lifecycle::Lifecycle, live::Live, origins::Origins, publish::PublishAuthority,
-    registry::Registry,
+    registry::Registry, swarm::Swarm,
 };
 
 /// Implements `streamr.coordinator.v1.Coordinator`.
@@ -22,6 +22,7 @@ pub(crate) struct CoordinatorService {
     pub(crate) registry: Registry,
     pub(crate) origins: Arc<Origins>,
     pub(crate) live: Arc<Live>,
+    pub(crate) swarm: Swarm,
 }
 
 #[tonic::async_trait]
@@ -48,7 +49,9 @@ impl wire::coordinator_server::Coordinator for CoordinatorService {
         &self,
         request: Request<wire::HeartbeatRequest>,
     ) -> Result<Response<wire::HeartbeatResponse>, Status> {
-        self.registry.heartbeat(request.into_inner()).await?;
+        let request = request.into_inner();
+        self.swarm.hear_edge(&request);
+        self.registry.heartbeat(request).await?;
         Ok(Response::new(wire::HeartbeatResponse {}))
     }
 

@@ -95,6 +95,10 @@ pub(crate) enum Purpose {
     Recovery,
     Device,
     Request,
+    Invite,
+    Peer,
+    Household,
+    Supporter,
 }
 
 impl Purpose {
@@ -107,6 +111,10 @@ impl Purpose {
             Self::Recovery => "streamr/recovery/1",
             Self::Device => "streamr/device/1",
             Self::Request => "streamr/request/1",
+            Self::Invite => "streamr/invite/1",
+            Self::Peer => "streamr/peer/1",
+            Self::Household => "streamr/household/1",
+            Self::Supporter => "streamr/supporter/1",
         }
     }
 }

@@ -13,10 +13,13 @@ mod config;
 mod error;
 mod events;
 mod feeds;
+#[doc(hidden)]
+pub mod fuzzing;
 mod grpc;
 mod health;
 mod history;
 mod housekeeping;
+mod keeper;
 mod keys;
 mod lifecycle;
 mod live;
@@ -28,10 +31,11 @@ mod rest;
 mod server;
 mod settings;
 mod stream_history;
+mod swarm;
 
 pub use accounts::{SetupLink, bootstrap_owner, owner_reset_link, setup_link};
 pub use bootstrap::{FirstStream, bootstrap};
-pub use config::{Settings, data_folder, database_url};
+pub use config::{Settings, data_folder};
 pub use error::Error;
 pub use keys::{KeyError, KeyRing, StreamKey};
 pub use server::{Server, ops};

@@ -211,6 +211,18 @@ impl Live {
         self.announce(session_revoked(stream, session));
     }
 
+    /// Whether a feature is switched off.
+    pub(crate) fn is_off(&self, flag: Flag) -> bool {
+        self.state.lock().flags_off.contains(&flag)
+    }
+
+    /// Whether what a session opened was closed.
+    pub(crate) fn is_revoked(&self, stream: StreamId, session: SessionId) -> bool {
+        let state = self.state.lock();
+        let revoked = state.revoked.get(&stream);
+        revoked.is_some_and(|revoked| revoked.contains(&session))
+    }
+
     /// Says whether a stream plays with a token only.
     pub(crate) fn set_restricted(&self, id: StreamId, restricted: bool) {
         let mut state = self.state.lock();

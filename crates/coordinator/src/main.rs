@@ -2,9 +2,7 @@
 
 use anyhow::Context;
 use clap::Parser;
-use coordinator::{
-    KeyRing, Server, Settings, bootstrap, bootstrap_owner, data_folder, database_url,
-};
+use coordinator::{KeyRing, Server, Settings, bootstrap, bootstrap_owner, data_folder};
 use runtime::{Health, Shutdown, config, telemetry::Telemetry};
 
 #[tokio::main]
@@ -18,9 +16,12 @@ async fn main() -> anyhow::Result<()> {
     let (shutdown, health) = (Shutdown::on_signal(), Health::default());
     shutdown.spawn_until_cancelled(telemetry.clone().keep_up());
     data_folder(&config.data_dir)?;
-    let database = storage::Database::open(&database_url(&config), config.database.max_connections)
-        .await
-        .context("open the database")?;
+    let database = storage::Database::open(
+        &storage::Database::url(&config),
+        config.database.max_connections,
+    )
+    .await
+    .context("open the database")?;
     let keys =
         KeyRing::open(&config.data_dir, config.secret_key.as_ref()).context("open the key ring")?;
     bootstrap_owner(&database, &config.bootstrap).await?;
@@ -34,7 +35,7 @@ async fn main() -> anyhow::Result<()> {
     }
     let ops = coordinator::ops(&config, &telemetry, &health)?;
     shutdown.spawn(ops.0.serve(ops.1, shutdown.clone()));
-    let server = Server::bind(Settings::resolve(&config)?, database, keys, &health).await?;
+    let server = Server::bind(Settings::resolve(&config)?, database, keys, &health, None).await?;
     server.serve(shutdown.clone(), axum::Router::new()).await;
     let drained = shutdown.drain().await;
     telemetry.flush().await;

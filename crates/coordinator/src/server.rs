@@ -2,10 +2,10 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use axum::Router;
+use axum::{Router, middleware};
 use cache::Cache;
 use events::{Bus, Kind, Nudge, Subscription};
-use proto::coordinator::coordinator_server::CoordinatorServer;
+use proto::{coordinator::coordinator_server::CoordinatorServer, node::node_server::NodeServer};
 use runtime::{
     Config, Health, ServiceTokens, Shutdown,
     gate::Limits,
@@ -28,6 +28,7 @@ use crate::{
     grpc::CoordinatorService,
     history::Histories,
     housekeeping::Housekeeping,
+    keeper::{self, Inside, Keeper, Through},
     lifecycle::Lifecycle,
     live::Live,
     origins::Origins,
@@ -37,6 +38,7 @@ use crate::{
     rest,
     settings::RuntimeSettings,
     stream_history,
+    swarm::{self, Gather, NodeService, Stun, Swarm, bind_stun, tracker_route},
 };
 
 /// Connections of services; they are ours.
@@ -44,6 +46,8 @@ const INTERNAL: Limits = Limits {
     total: 1024,
     per_address: 1024,
 };
+/// Coordinators that may each hand as much through as their public listener takes.
+const OTHERS: u32 = 3;
 /// How often the database is asked whether it answers.
 const PING: std::time::Duration = std::time::Duration::from_secs(2);
 
@@ -66,24 +70,30 @@ pub struct Server {
     postman: Option<Postman>,
     ready: Check,
     watch_cache: (Cache, Check),
+    stun: Stun,
+    swarm: Swarm,
+    keeper: Keeper,
+    through: Through,
 }
 
 impl Server {
-    /// Takes the ports and puts the parts together.
+    /// Takes the ports and puts the parts together. `also` listens on the bus beside the coordinator, where that
+    /// reaches nobody outside this process.
     pub async fn bind(
-        settings: Settings,
+        mut settings: Settings,
         database: Database,
         keys: KeyRing,
         health: &Health,
+        also: Option<Subscription>,
     ) -> Result<Self, Error> {
         let ready = reachable(&database, health).await?;
         let public = listen("public HTTP", "coordinator.bind", settings.bind)?;
         let internal = listen_internally(&settings)?;
+        let stun = stun(&mut settings)?;
         let cache = cache(&settings)?;
         let watch_cache = (cache.clone(), health.require("cache"));
         let (live, nudge) = (Arc::new(Live::default()), Nudge::default());
-        let registry = Registry::new(&cache);
-        let histories = Histories::default();
+        let (registry, histories) = (Registry::new(&cache), Histories::default());
         let People {
             accounts,
             runtime,
@@ -91,6 +101,8 @@ impl Server {
         } = People::open(&settings, &database, &keys, &cache, &live).await?;
         let feeds = Feeds::new(&database, &live, &registry, &histories);
         let origins = origins(&database, &cache, &live).await?;
+        let seen = (&live, &registry);
+        let swarm = friends(&settings, &database, &keys, &accounts, seen, &nudge);
         let lifecycle = Arc::new(Lifecycle {
             database: database.clone(),
             live: Arc::clone(&live),
@@ -106,6 +118,7 @@ impl Server {
             registry: registry.clone(),
             origins: Arc::clone(&origins),
             live: Arc::clone(&live),
+            swarm: swarm.clone(),
         };
         let grpc = internal_routes(service, &settings, health);
         let follow = FollowChanges {
@@ -115,15 +128,10 @@ impl Server {
             settings: runtime.clone(),
             signing: accounts.signing.clone(),
             feeds: feeds.clone(),
+            swarm: swarm.clone(),
         };
-        let bus = open_bus(&settings, &database, &nudge, follow)?;
-        let housekeeping = Housekeeping {
-            database: database.clone(),
-            live: Arc::clone(&live),
-            settings: runtime.clone(),
-            signing: accounts.signing.clone(),
-            instance: settings.instance,
-        };
+        let bus = open_bus(&settings, &database, &nudge, follow, also)?;
+        let housekeeping = housekeeping(&settings, &database, &live, &runtime, &accounts);
         let rest = runtime::trace::http(rest::routes(rest::Api {
             database: database.clone(),
             cache,
@@ -136,30 +144,33 @@ impl Server {
             feeds: feeds.clone(),
             histories,
             nudge,
+            swarm: swarm.clone(),
         }))
         .merge(pages::routes(settings.clone(), registry.clone()));
-        let instance = settings.instance;
-        let address = format!("http://{}", settings.grpc_bind);
-        let service_tokens = settings.service_tokens;
-        let (tls, limits) = (settings.tls, settings.limits);
+        let (keeper, through) = keeping(&settings, &database, &swarm);
+        let limits = internal_limits(settings.limits.total);
         Ok(Self {
-            public: HttpServer::new("coordinator", public, tls, limits),
-            internal: HttpServer::new("coordinator_grpc", internal, None, INTERNAL),
+            public: HttpServer::new("coordinator", public, settings.tls, settings.limits),
+            internal: HttpServer::new("coordinator_grpc", internal, None, limits),
             grpc,
             rest,
             bus,
             bus_ready: health.require("bus"),
             lifecycle,
             registry,
-            service_tokens,
-            instance,
-            address,
+            service_tokens: settings.service_tokens,
+            instance: settings.instance,
+            address: settings.own_address,
             database,
             housekeeping,
             feeds,
             postman,
             ready,
             watch_cache,
+            stun,
+            swarm,
+            keeper,
+            through,
         })
     }
 
@@ -193,7 +204,24 @@ impl Server {
             postman,
             ready,
             watch_cache: (cache, cache_ready),
+            stun,
+            swarm,
+            keeper,
+            through,
         } = self;
+        let routes = rest.merge(friends_routes(&swarm, &cache, &shutdown));
+        let inside = Inside {
+            keeper: keeper.clone(),
+            tokens: service_tokens.clone(),
+            routes: routes.clone(),
+        };
+        let grpc = grpc.layer(middleware::from_fn_with_state(inside, keeper::take));
+        let routes = routes.layer(middleware::from_fn_with_state(through, keeper::hand));
+        shutdown.spawn(keeper.run(shutdown.clone()));
+        shutdown.spawn(swarm.gather().clone().run(shutdown.clone()));
+        shutdown.spawn_until_cancelled(swarm.clone().test_suspects(shutdown.clone()));
+        shutdown.spawn_until_cancelled(swarm.run());
+        shutdown.spawn(stun.serve(shutdown.clone()));
         shutdown.spawn_until_cancelled(cache.watch(cache_ready));
         shutdown.spawn(bus.run(shutdown.clone(), bus_ready));
         lifecycle.look_after(&shutdown);
@@ -214,7 +242,28 @@ impl Server {
             }
         });
         shutdown.spawn(internal.serve(grpc, shutdown.clone()));
-        public.serve(rest.merge(more), shutdown.clone()).await;
+        public.serve(routes.merge(more), shutdown.clone()).await;
+    }
+}
+
+/// Who keeps the swarm, and the way through to it.
+fn keeping(settings: &Settings, database: &Database, swarm: &Swarm) -> (Keeper, Through) {
+    let own = keeper::Own {
+        instance: settings.instance,
+        address: settings.own_address.clone(),
+    };
+    let keeper = Keeper::new(own, database.clone(), swarm.clone());
+    let (tokens, most) = (settings.service_tokens.clone(), settings.limits.total);
+    let through = Through::new(keeper.clone(), tokens, most);
+    (keeper, through)
+}
+
+/// Bounds on the internal listener, where each public connection of another coordinator may be handed through.
+fn internal_limits(handed: u32) -> Limits {
+    let total = INTERNAL.total.saturating_add(handed.saturating_mul(OTHERS));
+    Limits {
+        total,
+        per_address: total,
     }
 }
 
@@ -224,6 +273,7 @@ fn open_bus(
     database: &Database,
     nudge: &Nudge,
     follow: FollowChanges,
+    also: Option<Subscription>,
 ) -> Result<Bus, Error> {
     let outbox = Arc::new(database.outbox());
     let mut bus = Bus::open(&settings.bus.url, &settings.bus.name, outbox, nudge.clone())?;
@@ -234,6 +284,9 @@ fn open_bus(
         handler: Arc::new(follow),
     });
     bus.subscribe(stream_history::subscription(database.history()));
+    if let Some(also) = also {
+        bus.subscribe(also);
+    }
     Ok(bus)
 }
 
@@ -283,6 +336,67 @@ fn internal_routes(service: CoordinatorService, settings: &Settings, health: &He
         .prepare()
         .into_axum_router();
     runtime::trace::grpc(routes)
+}
+
+/// What is cleaned up now and then.
+fn housekeeping(
+    settings: &Settings,
+    database: &Database,
+    live: &Arc<Live>,
+    runtime: &RuntimeSettings,
+    accounts: &Accounts,
+) -> Housekeeping {
+    Housekeeping {
+        database: database.clone(),
+        live: Arc::clone(live),
+        settings: runtime.clone(),
+        signing: accounts.signing.clone(),
+        instance: settings.instance,
+    }
+}
+
+/// Who carries, and for whom.
+fn friends(
+    settings: &Settings,
+    database: &Database,
+    keys: &KeyRing,
+    accounts: &Accounts,
+    (live, registry): (&Arc<Live>, &Registry),
+    nudge: &Nudge,
+) -> Swarm {
+    Swarm::new(swarm::Parts {
+        database: database.clone(),
+        keys: keys.clone(),
+        signing: accounts.signing.clone(),
+        live: Arc::clone(live),
+        registry: registry.clone(),
+        gather: Gather::new(settings.instance, database.clone(), nudge.clone()),
+        settings: settings.clone(),
+    })
+}
+
+/// The STUN responder's port, which settings then name: tests have any.
+fn stun(settings: &mut Settings) -> Result<Stun, Error> {
+    let stun = bind_stun(settings.stun_bind)?;
+    if let Ok(bound) = stun.local_addr() {
+        settings.stun_port = bound.port();
+    }
+    Ok(stun)
+}
+
+/// What nodes and pages' peers connect to, on the public port.
+fn friends_routes(swarm: &Swarm, cache: &Cache, shutdown: &Shutdown) -> Router {
+    let service = NodeServer::new(NodeService {
+        swarm: swarm.clone(),
+        cache: cache.clone(),
+        shutdown: shutdown.clone(),
+    })
+    .max_decoding_message_size(swarm::MAX_NODE_MESSAGE);
+    let nodes = tonic::service::Routes::new(service)
+        .prepare()
+        .into_axum_router()
+        .reset_fallback();
+    nodes.merge(tracker_route(swarm.clone(), shutdown.clone()))
 }
 
 /// Who packages what; streams that were live before this start are given time to be heard of.

@@ -15,6 +15,7 @@ use crate::{
     access::{self, Access, Full},
     fanout::{Bounds, Fanout},
     rendered::Rendered,
+    served::{Served, ServedMinute},
     sessions::Sessions,
     window::{Object, Scope, Window},
 };
@@ -39,6 +40,7 @@ pub struct Stream {
     flv: Fanout<Batch>,
     flv_demand: Notify,
     pub(crate) sessions: Sessions,
+    pub(crate) served: Served,
     access: Access,
     used: Mutex<Instant>,
 }
@@ -55,6 +57,7 @@ impl Stream {
             flv: Fanout::new("flv", FLV_BOUNDS),
             flv_demand: Notify::new(),
             sessions: Sessions::default(),
+            served: Served::default(),
             access: Access::default(),
             used: Mutex::new(Instant::now()),
         })
@@ -136,6 +139,11 @@ impl Stream {
     /// How often somebody began to watch it here.
     pub fn sessions_opened(&self) -> u64 {
         self.sessions.total()
+    }
+
+    /// What was sent of its segments in the last minutes.
+    pub fn served(&self) -> Vec<ServedMinute> {
+        self.served.minutes()
     }
 
     /// Sessions that a token opened here within `age`, while the stream is restricted.

@@ -1,6 +1,11 @@
 //! Events: facts in the past tense.
 
-use types::{BroadcastId, EventId, SessionId, Slug, StreamId};
+use types::{BroadcastId, ByteCount, EventId, InstanceId, NodeId, SessionId, Slug, StreamId};
+
+use crate::delivery::{
+    AcceptedReceipt, AssignedNode, EdgeBytes, EndedSession, NodeStatus, ReportedDelivery,
+    StartedSession,
+};
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +63,72 @@ pub enum Fact {
         /// Its name.
         name: String,
     },
+    /// A friend's node carries a stream from now on.
+    NodeEnrolled {
+        /// Which node.
+        node: NodeId,
+        /// Which stream.
+        stream: StreamId,
+    },
+    /// A node carries otherwise than before.
+    NodeStatusChanged {
+        /// Which.
+        node: NodeId,
+        /// On this stream; `None`: on all.
+        stream: Option<StreamId>,
+        /// How.
+        status: NodeStatus,
+    },
+    /// Viewers began to watch.
+    SessionStarted {
+        /// The coordinator that tells.
+        by: InstanceId,
+        /// Whose sessions.
+        sessions: Vec<StartedSession>,
+    },
+    /// Viewers left.
+    SessionEnded {
+        /// The coordinator that tells.
+        by: InstanceId,
+        /// Whose sessions.
+        sessions: Vec<EndedSession>,
+    },
+    /// Nodes were given to sessions, or taken from them.
+    NodesAssigned {
+        /// The coordinator that tells.
+        by: InstanceId,
+        /// Which to which.
+        assignments: Vec<AssignedNode>,
+    },
+    /// Nodes said what they uploaded, and edges what they sent.
+    DeliveriesReported {
+        /// The coordinator that tells.
+        by: InstanceId,
+        /// What nodes said.
+        deliveries: Vec<ReportedDelivery>,
+        /// What edges counted.
+        edges: Vec<EdgeBytes>,
+    },
+    /// Viewers said what they verified, and their signatures are good.
+    ReceiptsAccepted {
+        /// The coordinator that tells.
+        by: InstanceId,
+        /// What they said.
+        receipts: Vec<AcceptedReceipt>,
+    },
+    /// A session's minute was reconciled, or reconciled again.
+    ContributionRecorded {
+        /// Whose contribution.
+        node: NodeId,
+        /// To which stream.
+        stream: StreamId,
+        /// To whom.
+        session: SessionId,
+        /// When the minute began, Unix time in milliseconds.
+        minute_ms: i64,
+        /// What counts.
+        verified: ByteCount,
+    },
 }
 
 /// One time on air, as its end tells it: all of it, so that who missed its start needs nothing else.
@@ -105,8 +176,16 @@ impl Event {
             | Fact::StreamChanged { stream }
             | Fact::StreamStopped { stream }
             | Fact::StreamDeleted { stream, .. }
-            | Fact::SessionRevoked { stream, .. } => Some(*stream),
-            Fact::SettingChanged { .. } => None,
+            | Fact::SessionRevoked { stream, .. }
+            | Fact::NodeEnrolled { stream, .. }
+            | Fact::ContributionRecorded { stream, .. } => Some(*stream),
+            Fact::NodeStatusChanged { stream, .. } => *stream,
+            Fact::SettingChanged { .. }
+            | Fact::SessionStarted { .. }
+            | Fact::SessionEnded { .. }
+            | Fact::NodesAssigned { .. }
+            | Fact::DeliveriesReported { .. }
+            | Fact::ReceiptsAccepted { .. } => None,
         }
     }
 
@@ -114,6 +193,14 @@ impl Event {
     pub fn aggregate(&self) -> String {
         match &self.fact {
             Fact::SettingChanged { name } => format!("setting/{name}"),
+            Fact::NodeEnrolled { node, .. }
+            | Fact::NodeStatusChanged { node, .. }
+            | Fact::ContributionRecorded { node, .. } => format!("node/{node}"),
+            Fact::SessionStarted { by, .. }
+            | Fact::SessionEnded { by, .. }
+            | Fact::NodesAssigned { by, .. }
+            | Fact::DeliveriesReported { by, .. }
+            | Fact::ReceiptsAccepted { by, .. } => format!("coordinator/{by}"),
             _ => self
                 .stream()
                 .map_or_else(String::new, |stream| format!("stream/{stream}")),
@@ -124,6 +211,14 @@ impl Event {
     pub fn kind(&self) -> &'static str {
         match self.fact {
             Fact::SettingChanged { .. } => "setting",
+            Fact::NodeEnrolled { .. }
+            | Fact::NodeStatusChanged { .. }
+            | Fact::ContributionRecorded { .. } => "node",
+            Fact::SessionStarted { .. }
+            | Fact::SessionEnded { .. }
+            | Fact::NodesAssigned { .. }
+            | Fact::DeliveriesReported { .. }
+            | Fact::ReceiptsAccepted { .. } => "coordinator",
             _ => "stream",
         }
     }
@@ -139,6 +234,14 @@ impl Event {
             Fact::StreamDeleted { .. } => "StreamDeleted",
             Fact::SessionRevoked { .. } => "SessionRevoked",
             Fact::SettingChanged { .. } => "SettingChanged",
+            Fact::NodeEnrolled { .. } => "NodeEnrolled",
+            Fact::NodeStatusChanged { .. } => "NodeStatusChanged",
+            Fact::SessionStarted { .. } => "SessionStarted",
+            Fact::SessionEnded { .. } => "SessionEnded",
+            Fact::NodesAssigned { .. } => "NodesAssigned",
+            Fact::DeliveriesReported { .. } => "DeliveriesReported",
+            Fact::ReceiptsAccepted { .. } => "ReceiptsAccepted",
+            Fact::ContributionRecorded { .. } => "ContributionRecorded",
         }
     }
 }

@@ -7,6 +7,7 @@
 mod amqp;
 mod bus;
 mod dead_letters;
+mod delivery;
 mod event;
 mod local;
 mod outbox;
@@ -18,6 +19,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use bus::{Bus, BusError};
 pub use dead_letters::DeadLetters;
+pub use delivery::{
+    AcceptedReceipt, AssignedNode, EdgeBytes, EndedSession, NodeStatus, ReportedDelivery,
+    StartedSession,
+};
 pub use event::{Broadcast, Event, Fact};
 pub use outbox::{Backlog, Dead, DeadLetter, Outbox, OutboxError, Pending};
 pub use relay::Nudge;

@@ -67,6 +67,7 @@ impl Reporter {
                         stream_id: stream.to_string(),
                         viewers: u32::try_from(players).unwrap_or(u32::MAX),
                         sessions,
+                        minutes: Vec::new(),
                     })
                     .collect(),
                 stream_ids: held.iter().map(ToString::to_string).collect(),

@@ -75,6 +75,8 @@ impl Scene {
             session: SessionId::new(),
             stream: self.stream,
             link: None,
+            receipt_key: None,
+            node: None,
             issued_at: now(),
         }
     }

@@ -1,7 +1,7 @@
 //! What the coordinators hear from here: that this instance is there, who watches, and which sessions it
 //! opened on restricted streams.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use proto::{
     coordinator::{HeartbeatRequest, ServiceKind},
@@ -23,7 +23,23 @@ pub(crate) struct Heart {
     kinds: Vec<i32>,
     address: String,
     playback_url: String,
+    http_address: String,
     registry: Registry,
+}
+
+/// Where other services find playback: on the host that they find this one by.
+fn http_address(address: &str, public: SocketAddr, tls: bool) -> String {
+    let scheme = if tls { "https" } else { "http" };
+    if !public.ip().is_unspecified() {
+        return format!("{scheme}://{public}");
+    }
+    let rest = address.split_once("://").map_or("", |(_, rest)| rest);
+    let host = rest.rsplit_once(':').map_or(rest, |(host, _)| host);
+    let host = match host {
+        "" | "0.0.0.0" | "[::]" => "127.0.0.1",
+        host => host,
+    };
+    format!("{scheme}://{host}:{}", public.port())
 }
 
 impl Heart {
@@ -31,6 +47,7 @@ impl Heart {
         instance: InstanceId,
         settings: &Settings,
         address: String,
+        public: Option<SocketAddr>,
         registry: Registry,
     ) -> Self {
         let mut kinds: Vec<i32> = Vec::new();
@@ -40,8 +57,11 @@ impl Heart {
         Self {
             instance,
             kinds,
-            address,
             playback_url: named.unwrap_or_default(),
+            http_address: public.map_or_else(String::new, |public| {
+                http_address(&address, public, settings.tls.is_some())
+            }),
+            address,
             registry,
         }
     }
@@ -56,6 +76,7 @@ impl Heart {
                 viewers: self.registry.viewers(),
                 stream_ids: Vec::new(),
                 playback_url: self.playback_url.clone(),
+                http_address: self.http_address.clone(),
                 sessions: self.registry.opened_lately(),
             };
             let beat = timeout(CALL_TIMEOUT, coordinator.heartbeat(heartbeat)).await;

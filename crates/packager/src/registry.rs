@@ -6,7 +6,7 @@ use delivery::Stream;
 use parking_lot::Mutex;
 use proto::{
     Directory,
-    coordinator::{OpenedSession, StreamViewers},
+    coordinator::{OpenedSession, ServedMinute, StreamViewers},
 };
 use tokio::time::Instant;
 use types::{Slug, StreamId};
@@ -128,6 +128,15 @@ impl Registry {
                 stream_id: stream.id().to_string(),
                 viewers: stream.viewers(),
                 sessions: stream.sessions_opened(),
+                minutes: stream
+                    .served()
+                    .into_iter()
+                    .map(|minute| ServedMinute {
+                        began_ms: minute.began_ms,
+                        to_viewers: minute.to_viewers.get(),
+                        to_nodes: minute.to_nodes.get(),
+                    })
+                    .collect(),
             })
             .collect()
     }

@@ -135,7 +135,13 @@ impl Server {
             shutdown.spawn_until_cancelled(origin.run());
             shutdown.spawn(internal.serve(grpc(&registry, &settings, &health), shutdown.clone()));
         }
-        let heart = Heart::new(instance, &settings, address, registry.clone());
+        let heart = Heart::new(
+            instance,
+            &settings,
+            address,
+            public.as_ref().and_then(|public| public.local_addr().ok()),
+            registry.clone(),
+        );
         for coordinator in coordinators.each() {
             shutdown.spawn_until_cancelled(heart.clone().beat(coordinator));
         }

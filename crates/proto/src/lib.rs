@@ -31,6 +31,9 @@ generated!(
 generated!(
     /// Facts on the event bus.
     events, "streamr.events.v1");
+generated!(
+    /// What friends' nodes ask and tell the coordinator.
+    node, "streamr.node.v1");
 
 pub use code::ErrorCode;
 pub use convert::ConvertError;

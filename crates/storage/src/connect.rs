@@ -3,6 +3,7 @@
 use std::{num::NonZeroU32, time::Duration};
 
 use migrations::{Migrator, MigratorTrait};
+use runtime::Config;
 use sea_orm::{
     ConnectOptions, ConnectionTrait, DbBackend, DbErr,
     sqlx::{
@@ -13,8 +14,8 @@ use sea_orm::{
 use types::Secret;
 
 use crate::{
-    Audit, Idempotency, Leases, Links, Logins, Origins, OutboxTable, Settings, Shares, SigningKeys,
-    StorageError, StreamHistory, Streams, Users,
+    Audit, Carrying, EvidenceLog, Friends, Gathered, Idempotency, Leases, Links, Logins, Origins,
+    OutboxTable, Settings, Shares, SigningKeys, StorageError, StreamHistory, Streams, Users,
     link::{Link, Transaction},
 };
 
@@ -71,6 +72,19 @@ impl Database {
         Ok(Self {
             link: Link::new(pool),
         })
+    }
+
+    /// The database's URL: as configured, else `streamr.db` in the data folder.
+    pub fn url(config: &Config) -> Secret<String> {
+        config
+            .database
+            .url
+            .clone()
+            .filter(|url| url.expose() != "sqlite:")
+            .unwrap_or_else(|| {
+                let file = config.data_dir.join("streamr.db");
+                Secret::new(format!("sqlite:{}", file.display()))
+            })
     }
 
     /// Streams and their keys.
@@ -133,6 +147,26 @@ impl Database {
         StreamHistory::new(self.clone())
     }
 
+    /// Who carries streams.
+    pub fn friends(&self) -> Friends {
+        Friends::new(self.clone())
+    }
+
+    /// What is held against nodes.
+    pub fn evidence(&self) -> EvidenceLog {
+        EvidenceLog::new(self.clone())
+    }
+
+    /// Facts that a coordinator gathers.
+    pub fn gathered(&self) -> Gathered {
+        Gathered::new(self.clone())
+    }
+
+    /// Who carried what.
+    pub fn carrying(&self) -> Carrying {
+        Carrying::new(self.clone())
+    }
+
     /// What one process at a time may do.
     pub fn leases(&self) -> Leases {
         Leases::new(self.clone())
@@ -148,6 +182,11 @@ impl Database {
     pub async fn execute_for_tests(&self, statement: &str) -> Result<(), StorageError> {
         self.link.execute_unprepared(statement).await?;
         Ok(())
+    }
+
+    /// Whether other processes of a kind may share it: SQLite is one coordinator's alone.
+    pub fn is_shared(&self) -> bool {
+        !self.is_sqlite()
     }
 
     pub(crate) fn is_sqlite(&self) -> bool {

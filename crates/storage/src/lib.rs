@@ -4,9 +4,13 @@
 //! Each change and its event are written in one transaction. Knows no service.
 
 mod audit;
+mod carrying;
 mod connect;
 mod entity;
 mod error;
+mod evidence;
+mod friends;
+mod gathered;
 mod hash;
 mod history;
 mod idempotency;
@@ -25,12 +29,23 @@ mod streams;
 mod users;
 
 pub use audit::{Audit, AuditEntry, AuditFilter, NewAudit, Order};
+pub use carrying::{
+    Carried, Carrying, Delivered, DeliveredBy, Health, MinuteOfStream, SupportedDay,
+    SupportedStream,
+};
 pub use connect::Database;
 pub use error::StorageError;
+pub use evidence::{Evidence, EvidenceLog};
+pub use friends::{
+    Friend, Friends,
+    invites::{Enrolment, Invite, Refused},
+    nodes::Node,
+};
+pub use gathered::Gathered;
 pub use hash::{PasswordHash, Sealed, SecretHash};
 pub use history::{BroadcastRecord, StreamHistory, StreamTotals};
 pub use idempotency::{Claim, Idempotency};
-pub use leases::Leases;
+pub use leases::{Holder, Leases};
 pub use links::{Invitation, LinkPurpose, Links};
 pub use logins::{Login, Logins, NewLogin, Rotation};
 pub use origins::{OriginKey, OriginRecord, Origins};

@@ -2,7 +2,7 @@
 
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, EntityTrait, ExprTrait, QueryFilter,
+    ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder,
     sea_query::{Expr, OnConflict},
 };
 use types::{Epoch, Msn, StreamId};
@@ -161,9 +161,10 @@ impl Origins {
         Ok(())
     }
 
-    /// The public halves of the keys that origins sign digests with.
+    /// The public halves of the keys that origins sign digests with, the newest last.
     pub async fn keys(&self) -> Result<Vec<OriginKey>, StorageError> {
         let rows = origin_key::Entity::find()
+            .order_by_asc(origin_key::Column::CreatedAt)
             .all(self.database.connection())
             .await?;
         rows.into_iter()

@@ -79,6 +79,23 @@ pub(crate) async fn record(
     Ok(())
 }
 
+/// Rows of facts that no change of a row made: their versions rise with the time.
+pub(crate) fn rows(facts: Vec<Fact>) -> Vec<ActiveModel> {
+    let now = now();
+    let first = micros(now);
+    let event = |(fact, version): (Fact, i64)| {
+        let event = Event {
+            id: EventId::new(),
+            time_us: first,
+            version: version.cast_unsigned(),
+            trace_parent: String::new(),
+            fact,
+        };
+        row(&event, now)
+    };
+    facts.into_iter().zip(first..).map(event).collect()
+}
+
 fn failed(error: impl std::error::Error + Send + Sync + 'static) -> OutboxError {
     OutboxError(Box::new(error))
 }

@@ -6,7 +6,7 @@ use sea_orm::{
     QueryOrder, QuerySelect, sea_query::Expr,
 };
 use time::OffsetDateTime;
-use types::{BroadcastId, Slug, StreamId, StreamState, UserId, Visibility};
+use types::{BroadcastId, Delivery, Slug, StreamId, StreamState, UserId, Visibility};
 use uuid::Uuid;
 
 use crate::{
@@ -56,6 +56,10 @@ pub struct Stream {
     pub stopped_at: Option<OffsetDateTime>,
     /// Its time on air, now or the last.
     pub broadcast: Option<BroadcastId>,
+    /// How viewers get it unless they choose.
+    pub delivery: Delivery,
+    /// Viewers are never paired with viewers.
+    pub friends_only: bool,
 }
 
 impl Stream {
@@ -110,6 +114,10 @@ pub struct StreamChange {
     pub visibility: Option<Visibility>,
     /// Whether it starts as a rehearsal.
     pub testing: Option<bool>,
+    /// How viewers get it unless they choose.
+    pub delivery: Option<Delivery>,
+    /// Whether viewers are never paired with viewers.
+    pub friends_only: Option<bool>,
 }
 
 /// Which streams a list holds.
@@ -156,6 +164,8 @@ impl TryFrom<stream::Model> for Stream {
             peak_viewers: row.peak_viewers.cast_unsigned(),
             stopped_at: row.stopped_at,
             broadcast: row.broadcast_id.map(BroadcastId::from_uuid),
+            delivery: row.delivery.parse().map_err(|_| corrupt("delivery"))?,
+            friends_only: row.friends_only,
         })
     }
 }
@@ -197,6 +207,8 @@ impl Streams {
             peak_viewers: Set(0),
             stopped_at: Set(None),
             broadcast_id: Set(None),
+            delivery: Set(Delivery::LowLatency.to_string()),
+            friends_only: Set(true),
         };
         if let Err(error) = stream::Entity::insert(row)
             .exec_without_returning(&transaction)
@@ -244,6 +256,12 @@ impl Streams {
         }
         if let Some(testing) = change.testing {
             update = update.col_expr(Column::Testing, Expr::value(testing));
+        }
+        if let Some(delivery) = change.delivery {
+            update = update.col_expr(Column::Delivery, Expr::value(delivery.as_str()));
+        }
+        if let Some(friends_only) = change.friends_only {
+            update = update.col_expr(Column::FriendsOnly, Expr::value(friends_only));
         }
         update.exec(&transaction).await?;
         if let Some(entry) = entry {

@@ -3,7 +3,7 @@
 #![expect(clippy::print_stdout, reason = "commands answer on standard output")]
 
 use anyhow::Context;
-use coordinator::{KeyRing, StreamKey, data_folder, database_url};
+use coordinator::{KeyRing, StreamKey, data_folder};
 use runtime::{
     Config,
     config::{Flags, LogDefaults, load},
@@ -14,7 +14,7 @@ use types::Slug;
 /// The database and the key ring of a data folder.
 pub(crate) async fn open(config: &Config) -> anyhow::Result<(Database, KeyRing)> {
     data_folder(&config.data_dir)?;
-    let database = Database::open(&database_url(config), config.database.max_connections)
+    let database = Database::open(&Database::url(config), config.database.max_connections)
         .await
         .context("open the database")?;
     let keys =

@@ -74,7 +74,7 @@ async fn main() -> anyhow::Result<()> {
             admin::run(&load(&flags, LogDefaults::TERMINAL)?, command).await
         }
         None if cli.flags.check_config => commands::check(&cli.flags),
-        None => serve::run(load(&cli.flags, LogDefaults::TERMINAL)?).await,
+        None => Box::pin(serve::run(load(&cli.flags, LogDefaults::TERMINAL)?)).await,
     }
 }
 

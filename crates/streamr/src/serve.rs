@@ -3,7 +3,7 @@
 use std::{future::Future, pin::Pin, time::Duration};
 
 use anyhow::Context;
-use coordinator::{KeyRing, bootstrap, bootstrap_owner, data_folder, database_url, setup_link};
+use coordinator::{KeyRing, bootstrap, bootstrap_owner, data_folder, setup_link};
 use runtime::{Config, Health, Shutdown, telemetry::Telemetry};
 use storage::{Database, Scope};
 
@@ -23,7 +23,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let telemetry = Telemetry::init(&config, "all-in-one")?;
     data_folder(&config.data_dir)?;
     let (shutdown, health) = (Shutdown::on_signal(), Health::default());
-    let database = Database::open(&database_url(&config), config.database.max_connections)
+    let database = Database::open(&Database::url(&config), config.database.max_connections)
         .await
         .context("open the database")?;
     let keys =
@@ -39,7 +39,10 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         .collect();
 
     let setup = setup_link(&database, &keys).await?;
-    let services = bind(&config, database, keys, &telemetry, &health, &shutdown).await?;
+    let services = Box::pin(bind(
+        &config, database, keys, &telemetry, &health, &shutdown,
+    ))
+    .await?;
     let mut running = Vec::new();
     for (name, service) in services {
         running.push((name, shutdown.spawn(service)));
@@ -72,11 +75,19 @@ async fn bind(
     health: &Health,
     shutdown: &Shutdown,
 ) -> anyhow::Result<Vec<Service>> {
+    let (collected, collector) =
+        stats_collector::embedded(&stats_collector::Settings::resolve(config), &database);
+    let local = config.bus.url.expose().starts_with("local:");
+    let stats = (!local)
+        .then(|| stats_collector::Settings::resolve(config))
+        .map(|settings| stats_collector::Server::open(&settings, &database, health))
+        .transpose()?;
     let coordinator = coordinator::Server::bind(
         coordinator::Settings::resolve(config)?,
         database,
         keys,
         health,
+        local.then_some(collected),
     )
     .await?;
     let ingest = ingest::Server::bind(ingest::Settings::resolve(config)?, health)?;
@@ -90,6 +101,19 @@ async fn bind(
         ("ingest", Box::pin(ingest.serve(shutdown.clone()))),
         ("packager", Box::pin(packager.serve(shutdown.clone()))),
     ];
+    let stopping = shutdown.clone();
+    services.push((
+        "stats-collector",
+        match stats {
+            Some(stats) => Box::pin(stats.serve(stopping)),
+            None => Box::pin(async move {
+                tokio::select! {
+                    () = collector => {}
+                    () = stopping.cancelled() => {}
+                }
+            }),
+        },
+    ));
     // Metrics are for the operator: on loopback, never on the public port. Whoever has that port taken
     // goes live all the same.
     match coordinator::ops(config, telemetry, health) {

@@ -26,7 +26,7 @@ pub(crate) use mail::{Mailer, Postman};
 pub use owner::{SetupLink, bootstrap_owner, owner_reset_link, setup_link};
 pub(crate) use password::{Passwords, check as check_password};
 pub(crate) use register::Application;
-pub(crate) use signing::{REFRESH as KEYS_REFRESH, Signing};
+pub(crate) use signing::{REFRESH as KEYS_REFRESH, Signing, now};
 pub(crate) use standing::{Standing, Standings};
 pub(crate) use totp::Proposal;
 

@@ -12,6 +12,7 @@ pub(crate) struct Links {
     playback: String,
     rtmp: String,
     rtmps: Option<String>,
+    name: String,
 }
 
 impl Links {
@@ -39,6 +40,14 @@ impl Links {
             playback: or_configured(&settings.playback_url, playback),
             rtmp: format!("rtmp://{name}:{}/live", settings.rtmp_port),
             rtmps: tls.then(|| format!("rtmps://{name}:{}/live", settings.rtmps_port)),
+            name: settings
+                .public_url
+                .as_deref()
+                .and_then(|url| url.split_once("://"))
+                .map_or(name, |(_, rest)| {
+                    host_name(rest.split('/').next().unwrap_or(rest))
+                })
+                .to_owned(),
         }
     }
 
@@ -55,6 +64,18 @@ impl Links {
     /// The origin that playback comes from.
     pub(crate) fn playback(&self) -> &str {
         &self.playback
+    }
+
+    /// The STUN responder, as `host:port`.
+    pub(crate) fn stun(&self, port: u16) -> String {
+        format!("{}:{port}", self.name)
+    }
+
+    /// The tracker that a token opens.
+    pub(crate) fn tracker(&self, token: &str) -> String {
+        // `http://` becomes `ws://`, `https://` becomes `wss://`.
+        let origin = self.pages.strip_prefix("http").unwrap_or("://localhost");
+        format!("ws{origin}/t/{token}")
     }
 
     /// What encoders call the server.

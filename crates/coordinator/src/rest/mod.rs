@@ -9,22 +9,28 @@ mod audit;
 mod auth;
 mod caller;
 mod cookies;
+mod delivery;
+mod downloads;
 mod events;
 mod extract;
+mod friends;
 mod gate;
 mod health;
 mod history;
 mod idempotency;
 mod instance;
+mod invites;
 mod links;
 mod me;
 mod openapi;
 mod page;
 mod problem;
+mod receipts;
 mod sessions;
 mod shares;
 mod stream;
 mod streams;
+mod supporters;
 mod totp;
 mod users;
 
@@ -34,15 +40,16 @@ use ::events::Nudge;
 use axum::{Router, extract::DefaultBodyLimit, http::StatusCode, middleware};
 use cache::Cache;
 pub(crate) use links::Links;
+pub(crate) use receipts::SentReceipts;
 use storage::Database;
 use tower_http::{cors::CorsLayer, timeout::TimeoutLayer};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     Error, KeyRing, Settings, accounts::Accounts, feeds::Feeds, history::Histories, live::Live,
-    registry::Registry, settings::RuntimeSettings,
+    registry::Registry, settings::RuntimeSettings, swarm::Swarm,
 };
-use problem::Problem;
+pub(crate) use problem::Problem;
 
 /// How long a request may take.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -63,6 +70,7 @@ pub(crate) struct Api {
     pub(crate) histories: Histories,
     /// Wakes the outbox's relay after a change.
     pub(crate) nudge: Nudge,
+    pub(crate) swarm: Swarm,
 }
 
 pub(crate) type Shared = axum::extract::State<Arc<Api>>;
@@ -103,6 +111,16 @@ fn stream_routes() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(sessions::revoke))
         .routes(routes!(shares::list, shares::create))
         .routes(routes!(shares::revoke))
+        .routes(routes!(invites::list, invites::create))
+        .routes(routes!(invites::revoke))
+        .routes(routes!(invites::look))
+        .routes(routes!(friends::list))
+        .routes(routes!(friends::change, friends::remove))
+        .routes(routes!(friends::message))
+        .routes(routes!(delivery::read))
+        .routes(routes!(supporters::read))
+        .routes(routes!(receipts::accept))
+        .routes(routes!(receipts::report))
         .routes(routes!(health::read))
         .routes(routes!(history::read))
 }
@@ -135,7 +153,9 @@ fn described() -> (Router<Arc<Api>>, serde_json::Value) {
             TIMEOUT,
         ));
     // A listener stays: no time-out.
-    let lasting = OpenApiRouter::new().routes(routes!(events::listen));
+    let lasting = OpenApiRouter::new()
+        .routes(routes!(events::listen))
+        .routes(routes!(receipts::listen));
     let (routes, mut document) = timed.merge(lasting).split_for_parts();
     document.merge(open_document);
     (routes.merge(open), openapi::complete(document))
@@ -155,6 +175,7 @@ pub(crate) fn routes(api: Api) -> Router {
     let wrong_method = async || Problem::method_not_allowed();
     routes
         .merge(openapi::routes(&document))
+        .route("/downloads/{file}", axum::routing::get(downloads::download))
         .route("/api/{*rest}", axum::routing::any(unknown))
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(MAX_BODY))

@@ -1,21 +1,22 @@
 //! Playback sessions: tokens for who may watch.
 
-use auth::{Kind, PlaybackClaims};
+use auth::{Kind, PlaybackClaims, ReceiptKey};
 use axum::{
     Json as Answer,
     body::Bytes,
     extract::{Path, State},
     http::{HeaderMap, StatusCode},
 };
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use proto::coordinator::Edge;
 use serde::{Deserialize, Serialize};
 use storage::{PlaybackSession, ShareLink};
 use time::OffsetDateTime;
-use types::{SessionId, ShareLinkId};
+use types::{Delivery, Flag, SessionId, ShareLinkId, StreamId};
 use utoipa::ToSchema;
 
 use super::{
-    Links, Problem, Shared,
+    Api, Links, Problem, Shared,
     caller::{Caller, From, User},
     extract::Query,
     page::{List, Page},
@@ -30,6 +31,11 @@ use crate::Error;
 pub(crate) struct OpenSession {
     /// The secret of a share link, where the stream is private.
     share: Option<String>,
+    /// The public half of the key that the page signs its receipts with: Ed25519, 32 bytes as base64url.
+    #[schema(min_length = 43, max_length = 43)]
+    receipt_key: Option<String>,
+    /// `false`: the viewer wants no friends or other viewers to carry it, and shows nobody its address.
+    friends: Option<bool>,
 }
 
 /// A session to be opened at an edge.
@@ -51,7 +57,33 @@ pub(crate) struct OpenedSession {
     rtmp: String,
     /// Where its bytes come from: edges that each have a name of their own, any of which plays it.
     sources: Vec<Source>,
+    /// How the stream is meant to be watched: `low_latency` by `playlist`, `friends` by `friends_playlist`.
+    #[schema(value_type = String)]
+    mode: Delivery,
+    /// What peers of this stream know one another by.
+    #[schema(value_type = uuid::Uuid)]
+    swarm_id: StreamId,
+    /// Where the page announces itself to friends and other viewers; none when they don't carry it.
+    trackers: Vec<String>,
+    /// STUN servers, as WebRTC takes them.
+    stun: Vec<String>,
+    /// What the origin signs segments with.
+    origin_keys: Vec<OriginKeyView>,
+    /// Viewers of this stream are never paired with viewers.
+    friends_only: bool,
 }
+
+/// A key that segments are signed with.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct OriginKeyView {
+    /// As in digests.
+    key_id: String,
+    /// Ed25519, base64url.
+    public_key: String,
+}
+
+/// Origin keys told; older origins are long gone.
+const MAX_KEYS: usize = 16;
 
 /// Who serves a session.
 #[derive(Serialize, ToSchema)]
@@ -79,11 +111,18 @@ pub(crate) async fn open(
     } else {
         super::extract::json(&headers, &body)?
     };
+    let receipt_key = sent.receipt_key.as_deref().map(str::parse).transpose();
+    let receipt_key: Option<ReceiptKey> = receipt_key.map_err(|_| {
+        Error::field(
+            "receipt_key",
+            "send 32 bytes of Ed25519 as base64url without padding",
+        )
+    })?;
     let share = sent.share.as_deref().or(share_of(&headers));
     let (stream, right) = api.find(&name, caller.as_deref(), share).await?;
     let (session, token) = api
         .accounts
-        .open_session(&stream, right, caller.as_deref())
+        .open_session(&stream, right, caller.as_deref(), receipt_key)
         .await?;
     let links = Links::of(&headers, &api.settings);
     let token = token.expose().clone();
@@ -93,7 +132,18 @@ pub(crate) async fn open(
     if sources.is_empty() {
         sources.push(Source::at(links.playback().to_owned()));
     }
+    let carried = sent.friends != Some(false) && !api.live.is_off(Flag::Friends);
+    let trackers = carried.then(|| links.tracker(&token));
+    if carried {
+        api.swarm.note(&stream).await?;
+    }
     let answer = OpenedSession {
+        mode: stream.delivery,
+        swarm_id: stream.id,
+        trackers: trackers.into_iter().collect(),
+        stun: vec![format!("stun:{}", links.stun(api.settings.stun_port))],
+        origin_keys: origin_keys(&api).await?,
+        friends_only: stream.friends_only,
         session,
         token,
         expires_in: PlaybackClaims::LIFETIME.as_secs(),
@@ -104,6 +154,16 @@ pub(crate) async fn open(
         sources,
     };
     Ok((StatusCode::CREATED, Answer(answer)))
+}
+
+async fn origin_keys(api: &Api) -> Result<Vec<OriginKeyView>, Error> {
+    let mut keys = api.database.origins().keys().await?;
+    let old = keys.len().saturating_sub(MAX_KEYS);
+    let views = keys.drain(old..).map(|key| OriginKeyView {
+        key_id: key.key_id,
+        public_key: URL_SAFE_NO_PAD.encode(key.public_key),
+    });
+    Ok(views.collect())
 }
 
 impl Source {

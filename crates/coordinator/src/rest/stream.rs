@@ -4,7 +4,7 @@ use proto::coordinator::PublishState;
 use serde::Serialize;
 use storage::Stream;
 use time::OffsetDateTime;
-use types::{Slug, StreamId, StreamState, UserId, Visibility};
+use types::{Delivery, Slug, StreamId, StreamState, UserId, Visibility};
 use utoipa::ToSchema;
 
 use super::{Api, Links};
@@ -141,6 +141,11 @@ pub(crate) struct StreamView {
     state: StreamState,
     /// Whether it starts as a rehearsal that only its owner can watch.
     testing: bool,
+    /// How viewers get it unless they choose: `low_latency` or `friends`.
+    #[schema(value_type = String)]
+    delivery: Delivery,
+    /// Viewers are never paired with viewers.
+    friends_only: bool,
     /// On air, but its publisher is gone and may return.
     reconnecting: bool,
     #[serde(with = "time::serde::rfc3339")]
@@ -206,6 +211,8 @@ impl StreamView {
             visibility: stream.visibility,
             state: stream.state,
             testing: stream.testing,
+            delivery: stream.delivery,
+            friends_only: stream.friends_only,
             created_at: stream.created_at,
             started_at: stream.started_at,
             ended_at: stream.ended_at,

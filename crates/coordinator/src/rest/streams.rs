@@ -9,7 +9,7 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use storage::{NewStream, Scope, Stream, StreamChange};
-use types::{Slug, StreamId, StreamState, Visibility};
+use types::{Delivery, Slug, StreamId, StreamState, Visibility};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
@@ -372,6 +372,10 @@ pub(crate) struct ChangeStream {
     visibility: Option<String>,
     /// Whether it starts as a rehearsal the next time.
     testing: Option<bool>,
+    /// How viewers get it unless they choose: `low_latency` or `friends`.
+    delivery: Option<String>,
+    /// Whether viewers are never paired with viewers: then only friends learn their addresses.
+    friends_only: Option<bool>,
 }
 
 /// Change what a stream says of itself, and who may watch.
@@ -399,6 +403,9 @@ pub(crate) async fn change(
     let visibility: Option<Visibility> = sent
         .visibility
         .and_then(|text| check.value("visibility", &text));
+    let delivery: Option<Delivery> = sent
+        .delivery
+        .and_then(|text| check.value("delivery", &text));
     check.done()?;
     let entry = visibility
         .filter(|wanted| *wanted != stream.visibility)
@@ -412,6 +419,8 @@ pub(crate) async fn change(
         description,
         visibility,
         testing: sent.testing,
+        delivery,
+        friends_only: sent.friends_only,
     };
     let version = wanted_version(&headers)?;
     let streams = api.database.streams();

@@ -130,8 +130,13 @@ fn accepts_gzip(request: &HeaderMap) -> bool {
     })
 }
 
-/// A segment, part or initialization segment; or the range asked for (RFC 9110 §14).
-pub(super) fn media(data: &Bytes, request: &HeaderMap, scope: Scope) -> Response {
+/// A segment, part or initialization segment; or the range asked for (RFC 9110 §14). `body` hands it over.
+pub(super) fn media(
+    data: &Bytes,
+    request: &HeaderMap,
+    scope: Scope,
+    body: impl FnOnce(Bytes) -> Body,
+) -> Response {
     let caching = match scope {
         Scope::Public => FOREVER,
         Scope::Session => PRIVATE_FOREVER,
@@ -142,11 +147,11 @@ pub(super) fn media(data: &Bytes, request: &HeaderMap, scope: Scope) -> Response
         (header::ACCEPT_RANGES, HeaderValue::from_static("bytes")),
     ];
     match range(request, data.len()) {
-        Range::Whole => response(StatusCode::OK, Body::from(data.clone()), headers),
+        Range::Whole => response(StatusCode::OK, body(data.clone()), headers),
         Range::Part { first, last } => {
             let mut response = response(
                 StatusCode::PARTIAL_CONTENT,
-                Body::from(data.slice(first..=last)),
+                body(data.slice(first..=last)),
                 headers,
             );
             let value = HeaderValue::try_from(format!("bytes {first}-{last}/{}", data.len()));

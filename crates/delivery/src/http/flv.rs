@@ -21,6 +21,7 @@ use super::{
 use crate::{
     Batch, Stream,
     fanout::{Next, Subscriber},
+    served::To,
     sessions::Connected,
 };
 
@@ -72,7 +73,12 @@ pub(super) async fn play(
 }
 
 impl Viewer {
-    fn new(catalog: Streams, Opened { stream, session }: Opened) -> Self {
+    fn new(
+        catalog: Streams,
+        Opened {
+            stream, session, ..
+        }: Opened,
+    ) -> Self {
         let mut narrowed = stream.access().narrowed();
         // It is looked at once in any case: what changed since it was opened may be unseen.
         narrowed.mark_changed();
@@ -129,6 +135,7 @@ fn tags(
     viewer.stream.demand_flv();
     stream::unfold(viewer, |mut viewer| async move {
         let bytes = viewer.next().await?;
+        viewer.stream.served.add(To::Viewer, bytes.len());
         Some((Ok(bytes), viewer))
     })
 }

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     Stream,
     digest::DigestResource,
+    served::To,
     window::{Object, Scope},
 };
 
@@ -64,7 +65,11 @@ pub(super) async fn object(
     let stream = rights::public(&catalog, &stream)?;
     let found = wanted.find(&stream).await;
     rights::still_public(&stream)?;
-    Ok(answer::media(&found?, &headers, Scope::Public))
+    let answered = Served {
+        scope: Scope::Public,
+        to: To::Viewer,
+    };
+    Ok(wanted.answer(&found?, &headers, &stream, answered))
 }
 
 /// One of an epoch's objects, at a session's URL. It stays there when the stream becomes public.
@@ -77,10 +82,20 @@ pub(super) async fn object_in_session(
     let inside = rights::enter(&catalog, &stream, &session).await?;
     let found = wanted.find(&inside.stream).await;
     inside.check()?;
-    Ok(answer::media(&found?, &headers, Scope::Session))
+    let answered = Served {
+        scope: Scope::Session,
+        to: inside.stream.served.who(inside.session),
+    };
+    Ok(wanted.answer(&found?, &headers, &inside.stream, answered))
 }
 
 struct Wanted(Epoch, Named);
+
+/// Under which URL something is answered, and to whom.
+struct Served {
+    scope: Scope,
+    to: To,
+}
 
 impl Wanted {
     fn parse(epoch: &str, name: &str) -> Result<Self, Refusal> {
@@ -88,6 +103,21 @@ impl Wanted {
         wanted
             .map(|(epoch, named)| Self(epoch, named))
             .ok_or_else(|| answer::refuse(StatusCode::NOT_FOUND, "no such object"))
+    }
+
+    /// Segments and parts are counted; initialization segments are no media.
+    fn answer(
+        &self,
+        data: &Bytes,
+        headers: &HeaderMap,
+        stream: &Stream,
+        answered: Served,
+    ) -> Response {
+        let body = |data: Bytes| match self.1 {
+            Named::Init(_) => data.into(),
+            Named::Segment(_) | Named::Part(..) => stream.served.body(data, answered.to),
+        };
+        answer::media(data, headers, answered.scope, body)
     }
 
     /// Its bytes. A part that was announced by a preload hint is waited for.

@@ -33,6 +33,8 @@ pub(super) struct Opened {
     pub(super) stream: Arc<Stream>,
     /// The session that its token names.
     pub(super) session: Option<SessionId>,
+    /// The token is a friend's node's, which is no viewer.
+    is_node: bool,
 }
 
 pub(super) fn refused(reason: &'static str) {
@@ -99,26 +101,33 @@ fn claims(catalog: &Streams, token: &str) -> Result<PlaybackClaims, Refusal> {
 
 /// For what opens: the stream, if the query may open it.
 pub(super) fn open(catalog: &Streams, name: &str, query: Option<&str>) -> Result<Opened, Refusal> {
-    let (stream, session) = match token(query) {
+    let (stream, session, is_node) = match token(query) {
         None => {
             let public = find(catalog, name).filter(|stream| !stream.access().is_restricted());
-            (public.ok_or_else(unknown)?, None)
+            (public.ok_or_else(unknown)?, None, false)
         }
         Some(token) => {
             let claims = claims(catalog, token)?;
             let its = find(catalog, name).filter(|stream| stream.id() == claims.stream);
             let stream = its.ok_or_else(|| forbid("other_stream", NOT_FOR_THIS))?;
-            (stream, Some(claims.session))
+            (stream, Some(claims.session), claims.node.is_some())
         }
     };
     watched(catalog, &stream);
-    Ok(Opened { stream, session })
+    Ok(Opened {
+        stream,
+        session,
+        is_node,
+    })
 }
 
 impl Opened {
     /// The session that goes on from here: the token's, or a new one.
     pub(super) async fn session(&self, catalog: &Streams) -> Result<SessionId, Refusal> {
-        self.stream.sessions.opened();
+        match self.session.filter(|_| self.is_node) {
+            Some(node) => self.stream.served.note_node(node),
+            None => self.stream.sessions.opened(),
+        }
         let Some(session) = self.session else {
             return Ok(SessionId::new());
         };

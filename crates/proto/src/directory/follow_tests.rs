@@ -78,6 +78,8 @@ async fn keys_and_flags_are_replaced_whole() {
         session: SessionId::new(),
         stream: StreamId::new(),
         link: None,
+        receipt_key: None,
+        node: None,
         issued_at: UnixTime(1_000),
     };
     let token = old.sign(claims.clone()).unwrap();

@@ -9,6 +9,8 @@ pub struct Model {
     pub name: String,
     pub holder: Uuid,
     pub until_us: i64,
+    #[sea_orm(column_type = "String(StringLen::N(256))", nullable)]
+    pub address: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -6,11 +6,15 @@
 
 pub(crate) mod audit_entry;
 pub(crate) mod broadcast;
+pub(crate) mod friend;
 pub(crate) mod idempotency_key;
 pub(crate) mod inbox;
 pub(crate) mod invitation;
+pub(crate) mod invite;
 pub(crate) mod lease;
 pub(crate) mod login;
+pub(crate) mod node;
+pub(crate) mod node_evidence;
 pub(crate) mod one_time_link;
 pub(crate) mod origin;
 pub(crate) mod origin_key;

@@ -21,6 +21,8 @@ pub struct Model {
     pub peak_viewers: i32,
     pub stopped_at: Option<TimeDateTimeWithTimeZone>,
     pub broadcast_id: Option<Uuid>,
+    pub delivery: String,
+    pub friends_only: bool,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

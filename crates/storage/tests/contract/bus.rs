@@ -10,6 +10,7 @@ use crate::{a_stream, done};
 
 contract!(
     one_holder_at_a_time_has_a_lease,
+    a_lease_says_where_its_holder_answers,
     a_broadcast_takes_effect_once_however_often_it_is_told,
     an_end_may_come_before_its_start,
     the_history_of_a_deleted_stream_goes_with_it,
@@ -39,6 +40,30 @@ async fn one_holder_at_a_time_has_a_lease(database: Database) {
     assert!(!leases.take(&name, ours, long).await.unwrap());
     leases.release(&name, theirs).await.unwrap();
     assert!(leases.take(&name, ours, long).await.unwrap());
+}
+
+async fn a_lease_says_where_its_holder_answers(database: Database) {
+    let leases = database.leases();
+    let (name, ours, theirs) = (consumer(), InstanceId::new(), InstanceId::new());
+    let (short, long) = (Duration::from_millis(50), Duration::from_secs(60));
+    assert_eq!(leases.holder(&name).await.unwrap(), None);
+    assert!(
+        leases
+            .take_at(&name, ours, "http://a:1", short)
+            .await
+            .unwrap()
+    );
+    tokio::time::sleep(Duration::from_millis(80)).await;
+    assert_eq!(leases.holder(&name).await.unwrap(), None);
+    for instance in [theirs, ours] {
+        let _ = leases
+            .take_at(&name, instance, "http://b:1", long)
+            .await
+            .unwrap();
+    }
+    let holder = leases.holder(&name).await.unwrap().unwrap();
+    assert_eq!(holder.instance, theirs);
+    assert_eq!(holder.address.as_deref(), Some("http://b:1"));
 }
 
 /// The start and the end of a broadcast of ten seconds.

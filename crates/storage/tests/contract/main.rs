@@ -21,6 +21,7 @@ macro_rules! contract {
 }
 
 mod bus;
+mod carrying;
 mod people;
 mod plans;
 mod plugs;

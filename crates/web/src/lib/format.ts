@@ -36,6 +36,19 @@ export function bitrate(bps: number): string {
   return bps >= 1e6 ? `${(bps / 1e6).toFixed(1)} Mbit/s` : `${Math.round(bps / 1e3)} kbit/s`;
 }
 
+/** `3.2 GB`, `640 kB`; as those who sell traffic count. */
+export function bytes(count: number): string {
+  if (!Number.isFinite(count) || count <= 0) return '0 MB';
+  const units = ['kB', 'MB', 'GB', 'TB', 'PB'];
+  let value = count / 1000;
+  let unit = 0;
+  while (value >= 999.5 && unit < units.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
+  return `${value >= 100 || unit === 0 ? Math.round(value) : value.toFixed(1)} ${units[unit] ?? ''}`;
+}
+
 /** `1.9 s`; a dash when unknown. */
 export function seconds(value: number | undefined, digits = 1): string {
   return value === undefined || !Number.isFinite(value) ? '–' : `${Math.max(0, value).toFixed(digits)} s`;

@@ -3,6 +3,9 @@
 import type HlsClass from 'hls.js';
 import type { HlsConfig, LoadPolicy, RetryConfig } from 'hls.js';
 
+import type { Delivery } from './api/types';
+import { BEHIND_TARGETS, JUMP_AFTER_TARGETS } from './friends/tuning';
+
 type Hls = typeof HlsClass;
 
 /** Whether the browser lets scripts feed a video element. Without it (old iPhones) HLS is native. */
@@ -43,15 +46,11 @@ function policy(worthwhile: () => boolean, maxNumRetry: number, firstByteMs: num
   };
 }
 
-/**
- * The delay itself is the server's to say (PART-HOLD-BACK), so liveSyncDuration stays unset.
- * `worthwhile` says whether trying again makes sense now; without it an error ends the loading.
- */
-export function config(worthwhile: () => boolean): Partial<HlsConfig> {
+/** `worthwhile` says whether trying again makes sense now; without it an error ends the loading. */
+function common(worthwhile: () => boolean): Partial<HlsConfig> {
   return {
     // Fragmented MP4 needs no remuxing: a worker would only cost the start a round trip.
     enableWorker: false,
-    lowLatencyMode: true,
     maxLiveSyncPlaybackRate: 1.05,
     liveSyncOnStallIncrease: 0.5,
     liveDurationInfinity: true,
@@ -61,11 +60,37 @@ export function config(worthwhile: () => boolean): Partial<HlsConfig> {
     testBandwidth: false,
     abrEwmaDefaultEstimate: 5_000_000,
     manifestLoadPolicy: policy(worthwhile, 3, 10_000, 15_000),
+  };
+}
+
+/** The delay itself is the server's to say (PART-HOLD-BACK), so liveSyncDuration stays unset. */
+function lowLatency(worthwhile: () => boolean): Partial<HlsConfig> {
+  return {
+    ...common(worthwhile),
+    lowLatencyMode: true,
     // A blocking reload answers after three target durations at the latest.
     playlistLoadPolicy: policy(worthwhile, 4, 35_000, 40_000),
     fragLoadPolicy: policy(worthwhile, 6, 10_000, 30_000),
   };
 }
 
+/** Whole segments: an edge that hangs is given up before what is buffered ends. */
+function friends(worthwhile: () => boolean): Partial<HlsConfig> {
+  return {
+    ...common(worthwhile),
+    lowLatencyMode: false,
+    liveSyncDurationCount: BEHIND_TARGETS,
+    liveMaxLatencyDurationCount: jumpAfter('friends'),
+    playlistLoadPolicy: policy(worthwhile, 4, 2500, 5000),
+    fragLoadPolicy: policy(worthwhile, 6, 2500, 10_000),
+  };
+}
+
+export function config(mode: Delivery, worthwhile: () => boolean): Partial<HlsConfig> {
+  return mode === 'friends' ? friends(worthwhile) : lowLatency(worthwhile);
+}
+
 /** Beyond this many target durations, a viewer who follows the edge is taken back to it. */
-export const JUMP_AFTER_TARGETS = 5;
+export function jumpAfter(mode: Delivery): number {
+  return mode === 'friends' ? JUMP_AFTER_TARGETS : 5;
+}

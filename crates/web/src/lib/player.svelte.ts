@@ -3,10 +3,15 @@
 import type Hls from 'hls.js';
 import type { ErrorData, FragBufferedData, FragLoadedData } from 'hls.js';
 import { Servers } from './elsewhere';
-import { config, JUMP_AFTER_TARGETS, loadHls, scripted } from './hls';
+import type { Carry } from './friends/carry';
+import { rate } from './friends/tuning';
+import { NOBODY, plus, type Snapshot } from './friends/snapshot';
+import { config, jumpAfter, loadHls, scripted } from './hls';
 import { behind, bufferedAhead, ranges } from './latency';
 import { delay, step, type Failure } from './recovery';
 import type { Phase } from './shown';
+import { loadCarrying, type Opened, type Source } from './source';
+import { NO_STATS, readStats, type Stats } from './stats';
 import { keep, recall } from './theme';
 
 /** How often the numbers are read. */
@@ -19,27 +24,6 @@ const REBUILD_AFTER_MS = 10_000;
 const REFILL_AFTER_MS = 500;
 const REFILL_AT_MOST_MS = 2500;
 const NATIVE_HLS = 'application/vnd.apple.mpegurl';
-
-/** What the stats panel shows beside the player's own state. */
-export interface Stats {
-  mode: string;
-  buffer: number;
-  bandwidth: number;
-  width: number;
-  height: number;
-  frames: number;
-  dropped: number;
-  fps: number;
-  codecs: string;
-  last: string;
-  clockDelay: number | undefined;
-  rate: number;
-}
-
-const NO_STATS: Stats = {
-  mode: '–', buffer: 0, bandwidth: 0, width: 0, height: 0, frames: 0, dropped: 0, fps: 0,
-  codecs: '', last: '–', clockDelay: undefined, rate: 1,
-};
 
 export class LivePlayer {
   phase = $state<Phase>('idle');
@@ -55,14 +39,17 @@ export class LivePlayer {
   stats = $state<Stats>(NO_STATS);
   /** Why nothing can be played here at all. */
   failure = $state<string | undefined>(undefined);
+  /** Who carries this session; nothing where friends don't. */
+  carried = $state.raw<Snapshot | undefined>(undefined);
   /** The last picture is held on the canvas while the video element starts anew. */
   holding = $state(false);
 
   #video: HTMLVideoElement;
   #canvas: HTMLCanvasElement;
-  #url: string | undefined;
-  /** Gives an address that is still good, where they run out. */
-  #renew: (() => Promise<string>) | undefined;
+  #source: Source | undefined;
+  #carry: Carry | undefined;
+  /** What came before the session was opened anew. */
+  #before: Snapshot | undefined;
   #Hls: typeof Hls | undefined;
   #hls: Hls | undefined;
   #servers = new Servers();
@@ -96,14 +83,11 @@ export class LivePlayer {
     this.#tick = setInterval(() => this.#read(), TICK_MS);
   }
 
-  /**
-   * Plays `url`; called again with the same one it does nothing. Where addresses run out, `renew`
-   * gives the one that is opened.
-   */
-  start(url: string, renew?: () => Promise<string>): void {
-    if (this.#url === url) return;
-    this.#url = url;
-    this.#renew = renew;
+  /** Plays from there; called again with the same source it does nothing, with another it begins anew. */
+  start(source: Source): void {
+    if (this.#source?.key === source.key) return;
+    this.stop();
+    this.#source = source;
     this.#wantsPlay = true;
     this.#following = true;
     this.failure = undefined;
@@ -122,13 +106,15 @@ export class LivePlayer {
 
   /** Lets go of everything but the numbers. */
   stop(): void {
-    if (this.#url === undefined) return;
-    this.#url = undefined;
+    if (this.#source === undefined) return;
+    this.#source = undefined;
     this.#endStall();
     this.#close();
     this.phase = 'idle';
     this.holding = false;
     this.latency = undefined;
+    this.carried = undefined;
+    this.#before = undefined;
     this.soundBlocked = false;
   }
 
@@ -211,7 +197,7 @@ export class LivePlayer {
 
   #follow(following: boolean): void {
     this.#following = following;
-    if (this.#hls) this.#hls.config.liveMaxLatencyDurationCount = following ? JUMP_AFTER_TARGETS : Infinity;
+    if (this.#hls) this.#hls.config.liveMaxLatencyDurationCount = following ? jumpAfter(this.#source?.mode ?? 'low_latency') : Infinity;
   }
 
   #edge(): number | undefined {
@@ -244,30 +230,36 @@ export class LivePlayer {
 
   async #open(): Promise<void> {
     const generation = ++this.#generation;
-    const known = this.#url;
-    if (known === undefined) return;
+    const source = this.#source;
+    if (source === undefined) return;
     this.#progressAt = performance.now();
     this.#rebuiltAt = this.#progressAt;
     let Hls: Awaited<ReturnType<typeof loadHls>> | undefined;
-    let url: string;
+    let opened: Opened;
     try {
-      [url, Hls] = await Promise.all([this.#renew?.() ?? known, scripted() ? loadHls() : undefined]);
+      [opened, Hls] = await Promise.all([source.open(), scripted() ? loadHls() : undefined]);
     } catch {
       if (generation === this.#generation) this.#later(() => void this.#open());
       return;
     }
     if (generation !== this.#generation) return;
     if (!Hls) {
-      this.#openNative(url);
+      this.#openNative(opened.url);
       return;
     }
     this.#Hls = Hls;
     if (!Hls.isSupported()) {
-      if (this.#video.canPlayType(NATIVE_HLS)) this.#openNative(url);
+      if (this.#video.canPlayType(NATIVE_HLS)) this.#openNative(opened.url);
       else this.#fail('This browser can’t play H.264 live video. Open the address below in VLC.');
       return;
     }
-    const hls = new Hls(config(() => this.#sourceThere));
+    const carrying = opened.carried && (await loadCarrying().catch(() => undefined));
+    if (generation !== this.#generation) return;
+    // Where friends can't be asked after all, the edges have everything too.
+    const carry = carrying && opened.carried && new carrying.Carry(opened.carried);
+    this.#carry = carry;
+    const hls = new Hls({ ...config(source.mode, () => this.#sourceThere), ...carry?.config() });
+    carry?.bind(hls, Hls.Events);
     this.#hls = hls;
     this.#servers = new Servers();
     hls.on(Hls.Events.MANIFEST_PARSED, () => {
@@ -285,7 +277,7 @@ export class LivePlayer {
     };
     hls.on(Hls.Events.FRAG_BUFFERED, arrived);
     hls.attachMedia(this.#video);
-    hls.loadSource(url);
+    hls.loadSource(opened.url);
     if (this.#wantsPlay) void this.#play();
   }
 
@@ -305,6 +297,9 @@ export class LivePlayer {
     this.#due = undefined;
     this.#hls?.destroy();
     this.#hls = undefined;
+    if (this.#carry) this.#before = { ...plus(this.#before, this.#carry.read()), ...NOBODY };
+    this.#carry?.destroy();
+    this.#carry = undefined;
     if (this.#video.src) {
       this.#video.removeAttribute('src');
       this.#video.load();
@@ -386,7 +381,7 @@ export class LivePlayer {
 
   /** A new session from the first playlist on; the viewer goes on seeing the last picture. */
   #rebuild(): void {
-    if (this.#url === undefined) return;
+    if (this.#source === undefined) return;
     this.#hold();
     this.#close();
     void this.#open();
@@ -436,14 +431,14 @@ export class LivePlayer {
       if (this.phase === 'playing') this.#beginStall();
     });
     on('error', () => {
-      if (this.#hls || this.#url === undefined || !video.src) return;
+      if (this.#hls || this.#source === undefined || !video.src) return;
       this.#failures += 1;
       this.#later(() => this.#rebuild());
     });
   }
 
   #moving(): void {
-    if (this.#url === undefined || this.#video.readyState < 2) return;
+    if (this.#source === undefined || this.#video.readyState < 2) return;
     this.#lastTime = this.#video.currentTime;
     this.#progressAt = performance.now();
     if (this.#refilling()) return;
@@ -494,7 +489,7 @@ export class LivePlayer {
   }
 
   #read(): void {
-    if (this.#url === undefined || this.phase === 'failed') return;
+    if (this.#source === undefined || this.phase === 'failed') return;
     const video = this.#video;
     const now = performance.now();
     this.#refilled(now);
@@ -522,30 +517,22 @@ export class LivePlayer {
       this.latency = hls.latency;
       const target = hls.targetLatency ?? details.targetduration * 3;
       this.atEdge = !behind(hls.latency, target, details.targetduration);
+      // In low latency, hls.js does this itself.
+      if (this.#source?.mode === 'friends' && this.#following) {
+        video.playbackRate = rate(video.playbackRate, hls.latency - target, this.#ahead(), details.targetduration);
+      }
     } else if (!hls && seekable.length > 0) {
       this.latency = seekable.end(seekable.length - 1) - video.currentTime;
       this.atEdge = !behind(this.latency, 8, 4);
     }
-    const quality = video.getVideoPlaybackQuality?.();
-    const frames = quality?.totalVideoFrames ?? 0;
+    const read = readStats(video, hls);
+    const { frames } = read;
     if (now - this.#fps.at >= 1000) {
       const seconds = (now - this.#fps.at) / 1000;
       this.stats.fps = frames >= this.#fps.frames ? (frames - this.#fps.frames) / seconds : 0;
       this.#fps = { at: now, frames };
+      this.carried = this.#carry ? plus(this.#before, this.#carry.read()) : this.#before;
     }
-    const level = hls?.levels[Math.max(0, hls.currentLevel)];
-    const playing = hls?.playingDate;
-    Object.assign(this.stats, {
-      mode: hls ? (details?.partList ? 'low latency' : 'segments') : scripted() ? '–' : 'native',
-      buffer: this.#ahead(),
-      bandwidth: hls?.bandwidthEstimate ?? 0,
-      width: video.videoWidth,
-      height: video.videoHeight,
-      frames,
-      dropped: quality?.droppedVideoFrames ?? 0,
-      codecs: [level?.videoCodec, level?.audioCodec].filter(Boolean).join(', '),
-      clockDelay: playing ? (Date.now() - playing.getTime()) / 1000 : undefined,
-      rate: video.playbackRate,
-    });
+    Object.assign(this.stats, read);
   }
 }

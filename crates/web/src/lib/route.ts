@@ -1,7 +1,7 @@
 /** Where in the pages an address leads. */
 
 export const AUTH_PAGES = ['setup', 'login', 'register', 'forgot', 'reset'] as const;
-export const STUDIO_TABS = ['connect', 'live', 'access'] as const;
+export const STUDIO_TABS = ['connect', 'live', 'friends', 'access'] as const;
 export const ADMIN_SECTIONS = ['users', 'streams', 'services', 'registration', 'flags', 'audit'] as const;
 
 export type AuthPage = (typeof AUTH_PAGES)[number];
@@ -14,6 +14,9 @@ export type Place =
   | { page: AuthPage }
   | { page: 'streams' }
   | { page: 'studio'; stream: string; tab: StudioTab }
+  | { page: 'join' }
+  | { page: 'supporter'; node: string }
+  | { page: 'overlay'; stream: string }
   | { page: 'account' }
   | { page: 'admin'; section: AdminSection }
   | { page: 'nowhere' };
@@ -37,19 +40,25 @@ export function route(path: string): Place {
   const [first, second, third] = parts;
   if (first === undefined) return { page: 'front' };
   if (first === 'watch' && second && parts.length === 2) return { page: 'watch', stream: second };
+  if (first === 'supporter' && second && parts.length === 2) return { page: 'supporter', node: second };
+  if (first === 'overlay' && second && parts.length === 2) return { page: 'overlay', stream: second };
   if (first === 'streams' && second && parts.length <= 3) return studio(second, third ?? 'live');
   if (first === 'admin' && parts.length <= 2) {
     const section = second === undefined ? 'users' : among(ADMIN_SECTIONS, second);
     return section ? { page: 'admin', section } : { page: 'nowhere' };
   }
   if (parts.length > 1) return { page: 'nowhere' };
-  if (first === 'streams' || first === 'account') return { page: first };
+  if (first === 'streams' || first === 'account' || first === 'join') return { page: first };
   const auth = among(AUTH_PAGES, first);
   return auth ? { page: auth } : { page: 'nowhere' };
 }
 
 export function watchPath(slug: string): string {
   return `/watch/${encodeURIComponent(slug)}`;
+}
+
+export function overlayPath(slug: string): string {
+  return `/overlay/${encodeURIComponent(slug)}`;
 }
 
 export function studioPath(slug: string, tab: StudioTab): string {
@@ -59,6 +68,15 @@ export function studioPath(slug: string, tab: StudioTab): string {
 /** The secret of a share link, from the address's fragment. */
 export function shareSecret(hash: string): string | undefined {
   return new URLSearchParams(hash.slice(1)).get('share') || undefined;
+}
+
+/** All of an address's fragment, where that is a secret. */
+export function secretOf(hash: string): string {
+  try {
+    return decodeURIComponent(hash.slice(1));
+  } catch {
+    return hash.slice(1);
+  }
 }
 
 /** Where to go after logging in: only to a page of this site, and not round in a circle. */

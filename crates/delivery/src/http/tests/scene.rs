@@ -206,6 +206,8 @@ impl Scene {
             session: SessionId::new(),
             stream: self.stream.id(),
             link: None,
+            receipt_key: None,
+            node: None,
             issued_at: now(),
         }
     }

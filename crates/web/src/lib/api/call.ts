@@ -31,9 +31,10 @@ type Needed<O> = [O] extends [never] ? never : object extends Full<O> ? [ask?: F
 export async function call<V extends Verb, P extends keyof Described>(
   verb: V,
   path: P,
-  ...[ask]: Needed<Operation<V, P>>
+  ...asked: Needed<Operation<V, P>>
 ): Promise<Answer<Operation<V, P>>> {
-  const { path: names, query, ...rest } = (ask ?? {}) as Ask & { path?: Record<string, string>; query?: Query };
+  const [ask] = asked as [(Ask & { path?: Record<string, string>; query?: Query })?];
+  const { path: names, query, ...rest } = ask ?? {};
   const response = await request(verb.toUpperCase(), fill(path, names, query), rest);
   const empty = response.status === 204 || response.status === 202;
   return (empty ? undefined : await response.json()) as Answer<Operation<V, P>>;

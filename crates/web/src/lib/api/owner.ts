@@ -4,6 +4,7 @@ import { call } from './call';
 import type {
   AuditEntry,
   BroadcastHistory,
+  Delivery,
   HealthHistory,
   List,
   NewShareLink,
@@ -20,6 +21,8 @@ export interface StreamChange {
   description?: string;
   visibility?: Visibility;
   testing?: boolean;
+  delivery?: Delivery;
+  friends_only?: boolean;
 }
 
 export const myStreams = (signal?: AbortSignal): Promise<{ streams: Stream[]; next?: string | null }> =>

@@ -30,9 +30,16 @@ export function stream(name: string, ask: Pick<Ask, 'share' | 'signal'> = {}): P
   return call('get', '/streams/{stream}', { path: { stream: name }, ...ask });
 }
 
+export interface FriendsAsk {
+  /** Whether friends may carry the session. */
+  friends?: boolean;
+  /** Verifies this page's receipts. */
+  receipt_key?: string;
+}
+
 /** Addresses that play; with a token in them where the stream isn't for everybody. */
-export function openPlayback(name: string, share: string | undefined): Promise<PlaybackSession> {
-  const body = share === undefined ? {} : { share };
+export function openPlayback(name: string, share: string | undefined, ask: FriendsAsk = {}): Promise<PlaybackSession> {
+  const body = { ...ask, ...(share === undefined ? {} : { share }) };
   return call('post', '/streams/{stream}/sessions', { path: { stream: name }, body });
 }
 

@@ -5,6 +5,8 @@ import type { components } from './schema';
 export type StreamState = 'ready' | 'testing' | 'live' | 'offline' | 'archived';
 export type Visibility = 'public' | 'unlisted' | 'private';
 export type Role = 'streamer' | 'friend' | 'admin';
+/** How viewers get a stream: from our edges within 2 s, or carried by friends. */
+export type Delivery = 'low_latency' | 'friends';
 export type Registration = 'open' | 'invitation' | 'closed';
 
 /** Fields that the description calls text, and whose words it tells in prose. */
@@ -14,6 +16,8 @@ interface Words {
   role: Role;
   registration: Registration;
   via: 'owner' | 'link';
+  delivery: Delivery;
+  mode: Delivery;
 }
 
 /** What the API tells, with the words of {@link Words}. */
@@ -34,7 +38,7 @@ export type BroadcastTotals = Schemas['TotalsView'];
 export type BroadcastHistory = Schemas['History'];
 export type Stream = Told<Schemas['StreamView']>;
 export type NewStream = Told<Schemas['CreatedStream']>;
-export type PlaybackSession = Schemas['OpenedSession'];
+export type PlaybackSession = Told<Schemas['OpenedSession']>;
 export type SessionEntry = Told<Schemas['SessionView']>;
 export type ShareLink = Schemas['ShareView'];
 export type NewShareLink = Schemas['CreatedShare'];

@@ -1,0 +1,67 @@
+//! Links that outlive the coordinator that gave them out: their nodes tell the next one of them.
+
+use std::net::IpAddr;
+
+use events::AssignedNode;
+use tokio::time::Instant;
+use types::Bitrate;
+
+use super::{
+    link::Link,
+    state::{State, network},
+    viewer::Assignment,
+};
+
+impl State {
+    /// A link that is open and was given out before this coordinator started: it goes on.
+    pub(super) fn adopt(&mut self, link: &Link, name: bytes::Bytes, from: Option<IpAddr>) {
+        let known = self
+            .viewers
+            .get(&link.session)
+            .is_some_and(|viewer| viewer.assignment(link.node).is_some());
+        if known || !self.seats.contains_key(&link.node) {
+            return;
+        }
+        let address = from.unwrap_or(IpAddr::from([0, 0, 0, 0]));
+        if self.viewer(link.session, link.stream, address).is_none() {
+            return;
+        }
+        let bitrate = self
+            .streams
+            .get(&link.stream)
+            .map_or(Bitrate::ZERO, |facts| facts.bitrate);
+        let reserved = Bitrate::new(bitrate.get() / 2);
+        let Some(viewer) = self.viewers.get_mut(&link.session) else {
+            return;
+        };
+        let Some(seat) = self.seats.get_mut(&link.node) else {
+            return;
+        };
+        let own = network(seat.address) == network(viewer.address);
+        seat.reserved = seat.reserved.saturating_add(reserved.get());
+        seat.serve(link.stream, link.session);
+        let was_carried = viewer.is_carried();
+        viewer.assignments.push(Assignment {
+            node: link.node,
+            link: name,
+            from_ms: link.from_ms,
+            since: Instant::now(),
+            open: true,
+            reserved,
+            bitrate,
+            own,
+        });
+        let carriers = self.carriers.entry(link.stream).or_default();
+        carriers.pulling.insert(link.node);
+        self.note_carried(link.session, was_carried);
+        self.gather.assigned(AssignedNode {
+            session: link.session,
+            node: link.node,
+            stream: link.stream,
+            from_ms: link.from_ms,
+            until_ms: None,
+            bitrate,
+            own,
+        });
+    }
+}

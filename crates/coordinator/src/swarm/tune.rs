@@ -1,0 +1,203 @@
+//! Keeping the tables true to the rest of the world, once a second: what is live, what streams say of
+//! themselves, who fell silent, who is too slow.
+
+use std::{collections::HashMap, time::Duration};
+
+use storage::Stream;
+use types::{Bitrate, Flag, NodeId, StreamId};
+
+use super::{
+    Swarm,
+    state::{State, StreamFacts},
+};
+use crate::Error;
+
+/// Between two looks.
+const EVERY: Duration = Duration::from_secs(1);
+/// A node whose connection broke may come back within this, and finds its viewers.
+const BROKEN: Duration = Duration::from_secs(2);
+/// A node that says nothing for so long is gone.
+const SILENT: Duration = Duration::from_secs(6);
+/// Sessions looked through before others have their turn at the tables.
+const SLICE: usize = 1000;
+/// Sessions that lack nodes and are given some, in one look; the others come first in the next.
+const MAX_WANTS: usize = 2000;
+/// A stream that a node serves nobody of is pulled for so long.
+const IDLE: Duration = Duration::from_secs(30);
+/// How often new origins' keys are looked for.
+const KEYS: Duration = Duration::from_secs(2);
+/// A node this many segments behind the others is slow.
+const BEHIND: u64 = 3;
+
+impl Swarm {
+    /// What is known of a stream, read if need be.
+    pub(super) async fn learn(&self, id: StreamId) -> Result<bool, Error> {
+        if self.inner.state.lock().streams.contains_key(&id) {
+            return Ok(true);
+        }
+        let Some(stream) = self.inner.database.streams().by_id(id).await? else {
+            return Ok(false);
+        };
+        self.note(&stream).await?;
+        Ok(true)
+    }
+
+    /// A stream is there, or changed.
+    pub(crate) async fn note(&self, stream: &Stream) -> Result<(), Error> {
+        if !self.is_kept() {
+            return Ok(());
+        }
+        let owner: Vec<_> = stream.owner.into_iter().collect();
+        let names = self.inner.database.users().names(&owner).await?;
+        let live = self.inner.live.get(stream.id);
+        let facts = StreamFacts {
+            slug: stream.slug.to_string(),
+            title: stream.title.clone(),
+            streamer: names
+                .into_iter()
+                .next()
+                .map(|(_, name)| name)
+                .unwrap_or_default(),
+            friends_only: stream.friends_only,
+            bitrate: Bitrate::new(live.as_ref().map_or(0, |live| live.health.bitrate_bps)),
+            live: live.is_some(),
+        };
+        let mut state = self.inner.state.lock();
+        if state.kept {
+            state.streams.insert(stream.id, facts);
+        }
+        Ok(())
+    }
+
+    /// A stream changed: what is known of it is read again.
+    pub(crate) async fn changed(&self, id: StreamId) -> Result<(), Error> {
+        if !self.inner.state.lock().streams.contains_key(&id) {
+            return Ok(());
+        }
+        match self.inner.database.streams().by_id(id).await? {
+            Some(stream) => self.note(&stream).await,
+            None => {
+                self.inner.state.lock().streams.remove(&id);
+                Ok(())
+            }
+        }
+    }
+
+    /// Looks once a second, forever.
+    pub(crate) async fn run(self) {
+        let mut tick = tokio::time::interval(EVERY);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut last = tokio::time::Instant::now();
+        let (mut keys_read, mut told_key, mut from) = (last, None, 0);
+        loop {
+            tick.tick().await;
+            let slept = last.elapsed().saturating_sub(EVERY * 2);
+            last = tokio::time::Instant::now();
+            self.look(slept);
+            from = self.look_through(from).await;
+            self.give_work().await;
+            if self.is_kept() && keys_read.elapsed() > KEYS {
+                keys_read = tokio::time::Instant::now();
+                // While the database is away, the keys that are known go on.
+                if let Ok(newest) = self.newest_key().await
+                    && newest != told_key
+                    && self.tell_origin_keys().await.is_ok()
+                {
+                    told_key = newest;
+                }
+            }
+        }
+    }
+
+    fn look(&self, slept: Duration) {
+        self.with(|state| self.keep_true(state, slept));
+    }
+
+    /// Looks through all sessions, some at a time. Answers where the next look begins.
+    async fn look_through(&self, from: usize) -> usize {
+        let all = self.inner.state.lock().everybody.len();
+        let (mut next, mut seen, mut wants) = (from, 0, MAX_WANTS);
+        let mut resumes = None;
+        while seen < all {
+            let looked = self.with(|state| {
+                let some = state.everybody.part(next, SLICE).to_vec();
+                state.review(&some, &mut wants);
+                some.len()
+            });
+            if wants == 0 && resumes.is_none() {
+                resumes = Some(next);
+            }
+            // Past the last, or past who left meanwhile: it goes on with the first.
+            next = if looked < SLICE { 0 } else { next + looked };
+            seen += looked.max(1);
+            tokio::task::yield_now().await;
+        }
+        resumes.unwrap_or(0)
+    }
+
+    fn keep_true(&self, state: &mut State, slept: Duration) {
+        let enabled = !self.inner.live.is_off(Flag::Friends);
+        state.enabled = enabled;
+        for (id, facts) in &mut state.streams {
+            let live = self.inner.live.get(*id);
+            facts.live = live.is_some();
+            if let Some(live) = live.filter(|live| live.health.bitrate_bps > 0) {
+                facts.bitrate = Bitrate::new(live.health.bitrate_bps);
+            }
+        }
+        // What is over and concerns nobody is read again if it comes back.
+        let State {
+            streams,
+            carriers,
+            audiences,
+            ..
+        } = state;
+        streams.retain(|id, facts| {
+            facts.live || carriers.contains_key(id) || audiences.contains_key(id)
+        });
+        let mut gone: Vec<NodeId> = Vec::new();
+        for seat in state.seats.values_mut() {
+            // While this process stood still, nobody could be heard.
+            seat.heard += slept;
+            seat.idle.retain(|_, since| since.elapsed() < IDLE);
+            let broken = seat.broken.is_some_and(|since| since.elapsed() > BROKEN);
+            if broken || seat.heard.elapsed() > SILENT {
+                gone.push(seat.node);
+            }
+        }
+        for node in gone {
+            metrics::counter!("streamr_nodes_lost_total").increment(1);
+            tracing::debug!(node_id = %node, "a node is gone; its viewers are given others");
+            state.unseat(node);
+        }
+        for (node, stream) in slow(&state.seats) {
+            for session in state.sessions_of(node, Some(stream)) {
+                metrics::counter!("streamr_nodes_slow_total").increment(1);
+                state.part(session, node);
+                state.want(session);
+            }
+        }
+        state.forget_questions();
+        metrics::gauge!("streamr_nodes_connected").set(state.seats.len() as f64);
+        metrics::gauge!("streamr_swarm_sessions").set(state.viewers.len() as f64);
+    }
+}
+
+/// Nodes that lag behind others on a stream.
+fn slow(seats: &HashMap<NodeId, super::seat::Seat>) -> Vec<(NodeId, StreamId)> {
+    let mut newest: HashMap<&str, u64> = HashMap::new();
+    for load in seats.values().flat_map(|seat| &seat.beat.streams) {
+        let known = newest.entry(&load.stream_id).or_default();
+        *known = (*known).max(load.newest_msn);
+    }
+    let loads = seats
+        .values()
+        .flat_map(|seat| seat.beat.streams.iter().map(|load| (seat.node, load)));
+    loads
+        .filter(|(_, load)| {
+            let newest = newest.get(load.stream_id.as_str()).copied().unwrap_or(0);
+            load.newest_msn > 0 && load.newest_msn + BEHIND < newest
+        })
+        .filter_map(|(node, load)| Some((node, load.stream_id.parse().ok()?)))
+        .collect()
+}
