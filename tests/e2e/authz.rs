@@ -53,10 +53,14 @@ fn needs(method: &str, path: &str) -> Option<Needs> {
             Needs::Nothing
         }
         ("post", "/api/v1/streams") => Needs::Login,
+        // Opened by what is sent along: an invite, a session's token, the key of a friend's page.
+        ("post", "/api/v1/invites/look") | ("get", "/api/v1/supporters/{node}") => Needs::Nothing,
+        (_, path) if path.starts_with("/api/v1/sessions/{session}/") => Needs::Nothing,
         (_, path) if path.starts_with("/api/v1/me") => Needs::Login,
         (
             "get",
             "/api/v1/streams/{stream}"
+            | "/api/v1/streams/{stream}/delivery"
             | "/api/v1/streams/{stream}/events"
             | "/api/v1/streams/{stream}/history",
         )
@@ -130,6 +134,8 @@ impl People {
             .replace("{session}", &self.session)
             .replace("{user}", &self.accounts[&Who::Owner].id)
             .replace("{flag}", "thumbnails")
+            .replace("{invite}", "01a1fecb-8cc9-7027-926d-43ee61a5a0a9")
+            .replace("{node}", "01a1fecb-8cc9-7027-926d-43ee61a5a0a9")
             .replace("{login}", "01a1fecb-8cc9-7027-926d-43ee61a5a0a9")
             .replace("{invitation}", "01a1fecb-8cc9-7027-926d-43ee61a5a0a9")
     }
@@ -167,6 +173,7 @@ fn body(method: &str, path: &str) -> Option<Value> {
         ("PATCH", "/api/v1/streams/{stream}") => json!({ "description": "changed" }),
         ("POST", "/api/v1/streams/{stream}/state") => json!({ "state": "offline" }),
         ("POST", "/api/v1/streams/{stream}/links") => json!({ "label": "Another" }),
+        ("POST", "/api/v1/streams/{stream}/friends/{node}/message") => json!({ "text": "Thanks" }),
         ("POST", "/api/v1/streams") => json!({ "title": "Another" }),
         ("PATCH", "/api/v1/me") => json!({ "display_name": "Another" }),
         ("POST", "/api/v1/me/password") => json!({ "current": "wrong", "new": "a new password" }),
@@ -254,7 +261,11 @@ async fn walk(people: &People, who: Who, method: &str, path: &str, needs: Needs)
     if allowed {
         let missing = matches!(
             path,
-            "/api/v1/me/logins/{login}" | "/api/v1/admin/invitations/{invitation}"
+            "/api/v1/me/logins/{login}"
+                | "/api/v1/admin/invitations/{invitation}"
+                | "/api/v1/streams/{stream}/invites/{invite}"
+                | "/api/v1/streams/{stream}/friends/{node}"
+                | "/api/v1/streams/{stream}/friends/{node}/message"
         );
         let door = path.starts_with("/api/v1/auth/");
         ensure!(

@@ -117,6 +117,7 @@ async fn a_port_that_is_taken_is_named_with_the_key_that_changes_it() -> Result<
         ("INGEST__BIND", address.as_str()),
         ("COORDINATOR__BIND", "127.0.0.1:0"),
         ("COORDINATOR__GRPC_BIND", "127.0.0.1:0"),
+        ("COORDINATOR__STUN_BIND", "127.0.0.1:0"),
         ("INGEST__GRPC_BIND", "127.0.0.1:0"),
         ("PACKAGER__BIND", "127.0.0.1:0"),
         ("PACKAGER__GRPC_BIND", "127.0.0.1:0"),

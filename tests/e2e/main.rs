@@ -13,6 +13,7 @@
 mod abuse;
 mod accounts;
 mod acme;
+mod attacks;
 mod audience;
 mod authz;
 mod codecs;
@@ -21,8 +22,10 @@ mod continuity;
 mod control;
 mod fanout;
 mod flood;
+mod friends;
 mod garbage;
 mod identity;
+mod keeper;
 mod keys;
 mod limits;
 mod listen;

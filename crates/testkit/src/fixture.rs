@@ -54,6 +54,17 @@ impl Fixture {
         .await
     }
 
+    /// Like [`Self::plain`] but larger, at a bitrate that noise fills.
+    pub async fn of_bitrate(kbits: u32) -> Result<Self> {
+        let picture = "testsrc2=size=640x360:rate=30,noise=alls=30:allf=t";
+        let video = format!(
+            "-c:v libx264 -preset ultrafast -tune zerolatency -pix_fmt yuv420p -b:v {kbits}k \
+             -minrate {kbits}k -maxrate {kbits}k -bufsize {kbits}k -g 60 -keyint_min 60 -sc_threshold 0"
+        );
+        let arguments = format!("-f lavfi -i {picture} -f lavfi -i {SOUND} {video} {AAC}");
+        Self::encode(&format!("noise-{kbits}"), ffmpeg::system(), &arguments).await
+    }
+
     /// H.264 with three B-frames in a row.
     pub async fn b_frames() -> Result<Self> {
         let video = "-c:v libx264 -preset veryfast -pix_fmt yuv420p -b:v 400k -bf 3 -b_strategy 0 \

@@ -15,6 +15,7 @@ pub mod engines;
 pub mod ffmpeg;
 mod fixture;
 mod flv_viewer;
+pub mod friends;
 pub mod hls;
 pub mod http;
 mod mail;

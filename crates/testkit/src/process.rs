@@ -14,10 +14,22 @@ use anyhow::{Context, Result, ensure};
 use tokio::time::{Instant, sleep};
 
 /// What a process may use.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Limits {
     /// File descriptors (`ulimit -n`).
     pub descriptors: Option<u32>,
+    /// A network of its own, as `ip netns` names it; only root may.
+    pub network: Option<String>,
+}
+
+impl Limits {
+    /// Nothing but a network of its own, if there is one.
+    pub fn network(network: Option<&str>) -> Self {
+        Self {
+            descriptors: None,
+            network: network.map(str::to_owned),
+        }
+    }
 }
 
 /// A running process with its log.
@@ -54,7 +66,7 @@ pub(crate) fn start(command: Command) -> Result<Child> {
 }
 
 /// A command whose process dies with the tests.
-pub(crate) fn bound_command(program: &Path, limits: Limits) -> Command {
+pub(crate) fn bound_command(program: &Path, limits: &Limits) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "--"]);
     if let Some(descriptors) = limits.descriptors {
@@ -63,6 +75,9 @@ pub(crate) fn bound_command(program: &Path, limits: Limits) -> Command {
             &format!("--nofile={descriptors}:{descriptors}"),
             "--",
         ]);
+    }
+    if let Some(network) = &limits.network {
+        command.args(["nsenter", &format!("--net=/run/netns/{network}"), "--"]);
     }
     command.arg(program);
     command
@@ -92,7 +107,7 @@ impl Process {
     ) -> Result<Self> {
         let log = folder.join(format!("{name}.log"));
         let file = File::options().append(true).create(true).open(&log)?;
-        let mut command = bound_command(program, limits);
+        let mut command = bound_command(program, &limits);
         command
             .args(arguments)
             .env_clear()
@@ -178,12 +193,33 @@ impl Process {
 
     /// Resident memory in KiB.
     pub fn resident_kib(&self) -> Result<u64> {
+        self.status("VmRSS:")
+    }
+
+    /// The most memory that was ever resident, in KiB.
+    pub fn peak_kib(&self) -> Result<u64> {
+        self.status("VmHWM:")
+    }
+
+    fn status(&self, name: &str) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
         status
             .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .find_map(|line| line.strip_prefix(name))
             .and_then(|rest| rest.trim().trim_end_matches("kB").trim().parse().ok())
-            .context("no VmRSS")
+            .with_context(|| format!("no {name}"))
+    }
+
+    /// What its threads used of the machine's time, as the scheduler counts.
+    pub fn cpu(&self) -> Result<Duration> {
+        let mut nanos = 0;
+        for thread in fs::read_dir(format!("/proc/{}/task", self.pid()))? {
+            // One may end while we look.
+            let text = fs::read_to_string(thread?.path().join("schedstat")).unwrap_or_default();
+            let used = text.split(' ').next().and_then(|used| used.parse().ok());
+            nanos += used.unwrap_or(0_u64);
+        }
+        Ok(Duration::from_nanos(nanos))
     }
 
     /// Open file descriptors.

@@ -3,11 +3,12 @@
 mod addresses;
 mod engines;
 mod members;
+mod streams;
 
 use std::{
     collections::BTreeMap,
     env,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::Output,
     time::Duration,
@@ -15,7 +16,6 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use reqwest::Client;
-use serde::Deserialize;
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
@@ -28,6 +28,7 @@ use crate::{
 };
 pub use engines::Engines;
 use members::{Listens, Member};
+pub use streams::{Stream, StreamView};
 
 /// A server that is not ready by then won't be. Test machines are slow and shared.
 const READY_WITHIN: Duration = Duration::from_mins(1);
@@ -43,34 +44,12 @@ pub enum Layout {
     Distributed,
     /// `coordinator`, `ingest`, `origin-1`, `origin-2` and `edge`.
     TwoOrigins,
-    /// Two of each, on PostgreSQL, Redis and RabbitMQ, behind balancers.
+    /// Two of each and a stats-collector, on PostgreSQL, Redis and RabbitMQ, behind balancers.
     Cluster,
 }
 
 /// The owner's e-mail address and password.
 pub const OWNER: (&str, &str) = ("owner@example.org", "the password of the owner");
-
-/// A stream with its key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stream {
-    /// Its name in URLs.
-    pub slug: String,
-    /// Its stream key.
-    pub key: String,
-}
-
-/// A stream as the API shows it.
-#[derive(Debug, Clone, Deserialize)]
-pub struct StreamView {
-    /// `ready`, `live` or `offline`.
-    pub state: String,
-    /// Its publisher is gone and may return.
-    pub reconnecting: bool,
-    /// How many watch.
-    pub viewers: u32,
-    /// What the publisher sends.
-    pub health: Option<serde_json::Value>,
-}
 
 /// What a sandbox will be.
 #[derive(Debug, Clone)]
@@ -81,10 +60,18 @@ pub struct Builder {
     limits: Limits,
     tls: bool,
     pages: Option<SocketAddr>,
+    host: IpAddr,
     own_engines: bool,
 }
 
 impl Builder {
+    /// Serves the world at this address of the machine instead of loopback.
+    #[must_use]
+    pub fn at(mut self, host: IpAddr) -> Self {
+        self.host = host;
+        self
+    }
+
     /// Gives a cluster engines of its own, to be killed and stopped.
     #[must_use]
     pub fn own_engines(mut self) -> Self {
@@ -188,7 +175,7 @@ impl Sandbox {
         Self::builder(in_cluster(Layout::TwoOrigins))
     }
 
-    /// Two of each service on PostgreSQL, Redis and RabbitMQ, behind balancers.
+    /// Two of each service and a stats-collector, on PostgreSQL, Redis and RabbitMQ, behind balancers.
     pub fn cluster() -> Builder {
         Self::builder(Layout::Cluster)
     }
@@ -202,6 +189,7 @@ impl Sandbox {
             limits: Limits::default(),
             tls: false,
             pages: None,
+            host: Ipv4Addr::LOCALHOST.into(),
             own_engines: false,
         }
     }
@@ -209,7 +197,7 @@ impl Sandbox {
     async fn new(builder: Builder) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("streamr-").tempdir()?;
         let layout = builder.layout;
-        let (listens, members) = members::of(layout, builder.pages);
+        let (listens, members) = members::of(layout, builder.pages, builder.host);
         let mut environment = BTreeMap::new();
         let mut set =
             |key: &str, value: String| environment.insert(format!("STREAMR__{key}"), value);
@@ -304,7 +292,7 @@ impl Sandbox {
                 &binary(member.program)?,
                 self.folder.path(),
                 &environment,
-                self.limits,
+                self.limits.clone(),
             )?;
             self.processes.lock().await.insert(member.name, process);
         }
@@ -438,49 +426,25 @@ impl Sandbox {
         Ok(text)
     }
 
-    /// The stream that is there from the start.
-    pub fn first_stream() -> Stream {
-        Stream {
-            slug: "live".to_owned(),
-            key: "first-stream-key-of-a-test".to_owned(),
-        }
-    }
-
-    /// Makes a stream with `streamr stream add`.
-    pub async fn add_stream(&self, slug: &str) -> Result<Stream> {
-        let key = self.key_of(&["stream", "add", slug]).await?;
-        Ok(Stream {
-            slug: slug.to_owned(),
-            key,
-        })
-    }
-
-    /// Makes a stream a new key with `streamr key`.
-    pub async fn new_key(&self, slug: &str) -> Result<Stream> {
-        let key = self.key_of(&["key", slug]).await?;
-        Ok(Stream {
-            slug: slug.to_owned(),
-            key,
-        })
-    }
-
-    async fn key_of(&self, arguments: &[&str]) -> Result<String> {
-        let output = self.streamr(arguments).await?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        ensure!(
-            output.status.success(),
-            "streamr {arguments:?}: {text}{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        let last = text.lines().rfind(|line| !line.trim().is_empty());
-        let word = last.and_then(|line| line.split_whitespace().last());
-        let key = word.with_context(|| format!("streamr {arguments:?} printed no key"))?;
-        Ok(key.to_owned())
-    }
-
-    /// The metrics of the coordinator, or of everything where it is one process.
+    /// The metrics of the coordinator, or of everything where it is one process; of several coordinators, one's
+    /// after the other's.
     pub async fn metrics(&self) -> Result<String> {
-        let url = format!("http://{}/metrics", self.listens.coordinator_ops);
+        let mut text = String::new();
+        let coordinators = self.members.iter().filter(|one| one.is("coordinator"));
+        let mut at: Vec<_> = coordinators.map(|one| one.health).collect();
+        if at.is_empty() {
+            at.push(self.listens.coordinator_ops);
+        }
+        for address in at {
+            let url = format!("http://{address}/metrics");
+            text += &http::fetch(&self.client, &url).await?.text();
+        }
+        Ok(text)
+    }
+
+    /// The metrics of one process.
+    pub async fn metrics_of(&self, name: &str) -> Result<String> {
+        let url = format!("{}/metrics", self.health(name));
         Ok(http::fetch(&self.client, &url).await?.text())
     }
 
@@ -532,32 +496,6 @@ impl Sandbox {
     fn environment_of_first(&self) -> BTreeMap<String, String> {
         let first = self.members.first();
         first.map_or_else(BTreeMap::new, |member| self.environment_of(member))
-    }
-
-    /// A stream as the API shows it now.
-    pub async fn view(&self, slug: &str) -> Result<StreamView> {
-        let url = format!("{}/api/v1/streams/{slug}", self.pages());
-        let answer = http::fetch(&self.client, &url).await?;
-        serde_json::from_slice(&answer.body).with_context(|| format!("{url}: {}", answer.text()))
-    }
-
-    /// Waits until the API shows a stream as `wanted` wants it.
-    pub async fn view_until(
-        &self,
-        slug: &str,
-        limit: Duration,
-        wanted: impl Fn(&StreamView) -> bool,
-    ) -> Result<StreamView> {
-        eventually(
-            limit,
-            &format!("the API shows {slug} as expected"),
-            || async {
-                let view = self.view(slug).await?;
-                ensure!(wanted(&view), "it is {view:?}");
-                Ok(Some(view))
-            },
-        )
-        .await
     }
 }
 

@@ -13,6 +13,11 @@ use crate::process::{Limits, bound_command};
 
 /// A command that runs `name` of `tests/browser`.
 pub(crate) fn command(name: &str) -> Result<Command> {
+    command_with(name, &Limits::default())
+}
+
+/// [`command`], bound by limits.
+pub(crate) fn command_with(name: &str, limits: &Limits) -> Result<Command> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/browser");
     ensure!(
         folder.join("node_modules/playwright-core").is_dir(),
@@ -24,7 +29,7 @@ pub(crate) fn command(name: &str) -> Result<Command> {
         None if own.is_file() => own,
         None => PathBuf::from("node"),
     };
-    let mut command = bound_command(&node, Limits::default());
+    let mut command = bound_command(&node, limits);
     command.arg(name).current_dir(folder);
     Ok(command)
 }

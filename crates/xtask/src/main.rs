@@ -6,6 +6,8 @@ mod broker;
 mod check;
 mod layers;
 mod node;
+mod node_dist;
+mod swarm;
 mod web;
 
 use std::{
@@ -43,6 +45,14 @@ enum Verb {
     Broker,
     /// Print the folder of a node that is new enough; install one when there is none
     Node,
+    /// Build the node that friends download: one static file; prints its size
+    NodeDist,
+    /// Measure friends carrying a stream behind NATs, and what a coordinator bears; as root, for networks
+    #[command(disable_help_flag = true)]
+    Swarm {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<std::ffi::OsString>,
+    },
     /// Measure this server and nginx with its RTMP module, side by side
     #[cfg(feature = "bench")]
     Bench(bench::Options),
@@ -75,6 +85,8 @@ fn run(verb: &Verb) -> Result<()> {
         Verb::Distributed => succeed(Command::new(root.join("scripts/test")).arg("--distributed")),
         Verb::Broker => broker::run(&root),
         Verb::Node => node::print(&root),
+        Verb::NodeDist => node_dist::build(&root),
+        Verb::Swarm { arguments } => swarm::run(&root, arguments),
         #[cfg(feature = "bench")]
         Verb::Bench(options) => bench::run(&root, options),
         #[cfg(not(feature = "bench"))]

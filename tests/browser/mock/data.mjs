@@ -26,7 +26,7 @@ export function stream(site, playback, more = {}) {
   const slug = more.slug ?? "friday-night";
   return {
     id: id(100), slug, title: "Friday night games", description: "Every Friday at nine.\nBring your own snacks.",
-    visibility: "public", state: "live", testing: false, reconnecting: false, created_at: ago(20 * DAY),
+    visibility: "public", state: "live", testing: false, delivery: "low_latency", friends_only: true, reconnecting: false, created_at: ago(20 * DAY),
     started_at: ago(83 * MINUTE), ended_at: null, viewers: 128, peak_viewers: 214,
     playback: {
       hls: `${playback}/live/${slug}/index.m3u8`, friends: `${playback}/live/${slug}/friends.m3u8`,
@@ -107,3 +107,59 @@ export const flags = [
   { name: "playback.low_latency", description: "Low-latency playlists", enabled: true, default: true, updated_at: ago(DAY), updated_by: { id: admin.id, name: admin.display_name } },
 ];
 export const recovery = Array.from({ length: 10 }, (_, i) => `k7q${i}-m2x${9 - i}-pw4t`);
+
+// Friends who carry a stream.
+const node = (n) => `00000000-0000-7000-8000-${String(n).padStart(12, "0")}`;
+export const friends = [
+  {
+    node: node(1), name: "Ana", joined_at: ago(21 * DAY), status: "online", viewers: 3, bitrate_bps: 14_900_000, measured_upload_bps: 41_000_000,
+    limit_bps: 20_000_000, today_bytes: 18_400_000_000, month_bytes: 212_000_000_000, version: "0.3.0", supporter_url: `/supporter/${node(1)}#key`, trouble: null,
+  },
+  {
+    node: node(2), name: "Bo with a very long name that has no end", joined_at: ago(3 * DAY), status: "paused", viewers: 0, bitrate_bps: 0, measured_upload_bps: 12_000_000,
+    limit_bps: null, today_bytes: 640_000, month_bytes: 9_100_000_000, version: "0.3.0", supporter_url: `/supporter/${node(2)}#key`, trouble: "The network gets no UDP through: only viewers in the same house can be served.",
+  },
+  {
+    node: node(3), name: "Cy", joined_at: ago(DAY), status: "quarantined", viewers: 0, bitrate_bps: 0, measured_upload_bps: 8_000_000,
+    limit_bps: null, today_bytes: 0, month_bytes: 0, version: "0.2.9", supporter_url: `/supporter/${node(3)}#key`, trouble: "Its bytes were wrong in a check. Ask your friend to run streamr-node doctor.",
+  },
+];
+export const invites = [
+  { id: id(701), name: "Dee", created_at: ago(2 * 60 * MINUTE), expires_at: ago(-6 * DAY), state: "open" },
+  { id: id(702), name: "Ana", created_at: ago(21 * DAY), expires_at: ago(14 * DAY), state: "used" },
+  { id: id(703), name: "", created_at: ago(30 * DAY), expires_at: ago(23 * DAY), state: "expired" },
+];
+export const look = {
+  stream: { slug: "friday-night", title: "Friday night games" }, streamer: "Ana", name: "Dee", expires_at: ago(-6 * DAY), 
+  downloads: [
+    { file: "streamr-node-linux-x86_64", system: "linux-x86_64", bytes: 9_800_000, url: "/downloads/streamr-node-linux-x86_64" },
+    { file: "streamr-node-macos-aarch64", system: "macos-aarch64", bytes: 9_100_000, url: "/downloads/streamr-node-macos-aarch64" },
+    { file: "streamr-node-windows-x86_64.exe", system: "windows-x86_64", bytes: 10_400_000, url: "/downloads/streamr-node-windows-x86_64.exe" },
+  ],
+};
+export function delivery(carried = true) {
+  const now = Date.now();
+  const samples = Array.from({ length: 60 }, (_, i) => {
+    const wave = Math.sin(i / 5) + Math.sin(i / 2.3) / 2;
+    const share = carried ? Math.min(1, i / 20) : 0;
+    const all = 60_000_000 + wave * 4_000_000;
+    return { at: new Date(now - (60 - i) * 10_000).toISOString(), friends_bps: Math.round(all * 0.7 * share), peers_bps: Math.round(all * 0.15 * share), edge_bps: Math.round(all * (1 - 0.85 * share)) };
+  });
+  return {
+    as_of: ago(0), node_bytes: 18_500_000_000, since: ago(83 * MINUTE), bytes: { friends: carried ? 18_400_000_000 : 0, peers: carried ? 4_100_000_000 : 0, edge: 6_900_000_000 },
+    rates_bps: { friends: 42_000_000, peers: 9_000_000, edge: 9_000_000 }, viewers: { friends: carried ? 11 : 0, total: 128 },
+    saved: { share: carried ? 0.765 : 0, money: { currency: "USD", micros: carried ? 1_125_000 : 0 } },
+    nodes: carried ? friends.slice(0, 2).map(({ node, name, bitrate_bps }, i) => ({ node, name, viewers: 3 - i, bytes: 18_000_000_000, bitrate_bps })) : [], samples,
+  };
+}
+export function supporter() {
+  const day = (i) => new Date(Date.now() - i * DAY).toISOString().slice(0, 10);
+  return {
+    name: "Ana", status: "online", as_of: ago(0),
+    streams: [
+      { slug: "friday-night", title: "Friday night games", streamer: "Bo", today_bytes: 18_400_000_000, month_bytes: 212_000_000_000, total_bytes: 391_000_000_000 },
+      { slug: "chess", title: "Chess with a very long title that takes more than one line on a phone", streamer: "Cy", today_bytes: 0, month_bytes: 4_000_000_000, total_bytes: 4_000_000_000 },
+    ],
+    days: Array.from({ length: 30 }, (_, i) => ({ day: day(i), bytes: i % 7 === 3 ? 0 : Math.round(7e9 * (1 + Math.sin(i))), sessions: 1 + (i % 6) })),
+  };
+}

@@ -4,6 +4,7 @@ import { createReadStream, existsSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
 import * as data from "./data.mjs";
+import { tracker } from "./tracker.mjs";
 
 const TYPES = { ".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml" };
 const PICTURE = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 320 180"><rect width="320" height="180" fill="#274060"/><circle cx="210" cy="90" r="50" fill="#d9a441"/></svg>`;
@@ -19,6 +20,7 @@ export async function start(dist) {
   world.site = `http://localhost:${port}`;
   // Another origin, as a playback host is.
   world.playback = `http://127.0.0.1:${port}`;
+  world.tracker = tracker(server, (peer) => world.onpeer?.(peer), () => world.away);
   return { world, stop: () => server.closeAllConnections() ?? server.close() };
 }
 
@@ -29,7 +31,7 @@ function policy({ playback }) {
 async function answer(world, dist, request, response) {
   const url = new URL(request.url, world.site);
   if (url.pathname.startsWith(ROOT)) return api(world, request, response, url);
-  if (url.pathname.startsWith("/live/")) return media(url, response);
+  if (url.pathname.startsWith("/live/")) return world.live && !url.pathname.endsWith(".webp") ? world.live.answer(url, request, response) : media(url, response);
   const path = normalize(decodeURIComponent(url.pathname));
   const file = extname(path) && existsSync(join(dist, path)) ? path : path.startsWith("/watch/") ? "/watch.html" : "/index.html";
   response.writeHead(200, { "content-type": TYPES[extname(file)] ?? "application/octet-stream", "content-security-policy": policy(world) });
@@ -59,7 +61,8 @@ async function read(request) {
 }
 
 async function api(world, request, response, url) {
-  const scenario = world.scenarios[request.headers["x-scenario"]] ?? {};
+  if (world.away) return response.destroy();
+  const scenario = world.scenarios[request.headers["x-scenario"]] ?? world.usual ?? {};
   const path = url.pathname.slice(ROOT.length);
   const what = `${request.method} ${path}`;
   world.seen.push({ scenario: request.headers["x-scenario"], what });
@@ -72,6 +75,7 @@ async function api(world, request, response, url) {
   if (made === "never") return undefined;
   if (made === "events") return events(ask, response);
   if (made === undefined) return response.writeHead(204).end();
+  if (typeof made === "function") return made(response.writeHead(200, { "content-type": "text/event-stream" }));
   if (made.status) return json(response, made.status, made.body, made.headers);
   return json(response, request.method === "POST" ? 201 : 200, made);
 }
@@ -122,7 +126,7 @@ const USUAL = {
   "POST /streams/*/state": (ask) => ({ status: 200, body: { ...theStream(ask), state: ask.body.state } }),
   "POST /streams/*/sessions": (ask) => {
     const { playback, slug } = theStream(ask);
-    return { session: "s", token: "t0k3n", expires_in: 300, playlist: `${playback.hls}?token=t0k3n`, friends_playlist: `${playback.friends}?token=t0k3n`, flv: `${playback.flv}?token=t0k3n`, rtmp: `rtmp://localhost:1935/live/${slug}?token=t0k3n` };
+    return { session: "s", token: "t0k3n", expires_in: 300, playlist: `${playback.hls}?token=t0k3n`, friends_playlist: `${playback.friends}?token=t0k3n`, flv: `${playback.flv}?token=t0k3n`, rtmp: `rtmp://localhost:1935/live/${slug}?token=t0k3n`, sources: [], mode: "low_latency", swarm_id: "s", trackers: [], stun: [], origin_keys: [], friends_only: true };
   },
   "GET /streams/*/sessions": list(data.sessions),
   "GET /streams/*/history": ({ scenario }) => (scenario.stream?.state === "ready" ? { ...data.history, items: [], totals: { broadcasts: 0, live_seconds: 0, sessions: 0 } } : data.history),
@@ -130,6 +134,14 @@ const USUAL = {
   "POST /streams/*/links": ({ body, scenario }) => ({ id: "new", label: body.label, created_at: data.ago(0), last_used_at: null, secret: "s3cr3t", url: `/watch/${scenario.stream?.slug ?? "friday-night"}#share=s3cr3t-9f2c7b1e4a6d80359f2c7b1e` }),
   "GET /streams/*/health": ({ scenario }) => (scenario.samples ? { samples: data.samples(scenario.samples === "now" ? Date.now() : scenario.samples), now: scenario.stream?.health ?? data.health } : { samples: [], now: null }),
   "GET /streams/*/events": () => "events",
+  "GET /streams/*/friends": ({ scenario }) => ({ items: scenario.friends ?? data.friends }),
+  "PATCH /streams/*/friends/*": () => undefined,
+  "POST /streams/*/friends/*/message": () => undefined,
+  "GET /streams/*/invites": ({ scenario }) => list(scenario.invites ?? data.invites),
+  "POST /streams/*/invites": ({ world, body }) => ({ id: "new", link: `${world.site}/join#7Yk2fJm9QpXw4nRt8sVbZ1`, expires_at: data.ago(-7 * 24 * 3600 * 1000), name: body.name ?? "" }),
+  "POST /invites/look": () => ({ status: 200, body: data.look }),
+  "GET /streams/*/delivery": ({ scenario }) => data.delivery(scenario.carried ?? true),
+  "GET /supporters/*": () => ({ status: 200, body: data.supporter() }),
   "GET /admin/users": ({ query }) => list(data.users.filter(({ email, display_name }) => `${email} ${display_name}`.includes(query.get("query") ?? ""))),
   "PATCH /admin/users/*": ({ body }) => ({ ...data.users[1], ...body }),
   "POST /admin/users/*/reset-link": { url: "/reset#5f0d9b8c7a6e", expires_at: data.ago(-3_600_000) },

@@ -9,6 +9,15 @@ const mine = { mine: true };
 const secret = { slug: "family", title: "Family evening", visibility: "private" };
 const button = (page, name) => page.getByRole("button", { name, exact: true }).click();
 
+/** Waits until the page asked the server for something. A machine that has much to do takes its time. */
+const asked = async (page, world, scenario, is) => {
+  const before = Date.now();
+  while (!world.seen.some((seen) => seen.scenario === scenario && is(seen.what))) {
+    if (Date.now() - before > 20_000) throw new Error(`${scenario}: it was not asked for`);
+    await page.waitForTimeout(50);
+  }
+};
+
 const fillLogin = async (page) => {
   await page.getByLabel("E-mail").fill("ana@example.org");
   await page.getByLabel("Password", { exact: true }).fill("correct horse battery");
@@ -249,6 +258,76 @@ export const states = {
     act: async (page, { context }) => {
       await page.getByText("All is well").waitFor();
       await context.setOffline(true);
+    },
+  },
+  "live-carried-none": { path: "/streams/friday-night/live", shows: "0 % saved", user: owner, stream: mine, samples: "now", carried: false },
+  "live-delivery-error": { behaves: true, path: "/streams/friday-night/live", shows: "Nothing measured yet", user: owner, stream: mine, samples: "now", answers: { "GET /streams/*/delivery": broken } },
+  "friends-some": { path: "/streams/friday-night/friends", shows: "One friend carries", user: owner, stream: { ...mine, delivery: "friends" } },
+  "friends-empty": { path: "/streams/friday-night/friends", shows: "No friend helps yet", user: owner, stream: mine, friends: [], invites: [] },
+  "friends-loading": { behaves: true, path: "/streams/friday-night/friends", shows: "Invite a friend", user: owner, stream: mine, answers: { "GET /streams/*/friends": () => "never" } },
+  "friends-error": { path: "/streams/friday-night/friends", shows: "Trying again by itself", user: owner, stream: mine, answers: { "GET /streams/*/friends": broken } },
+  "friends-invite": {
+    path: "/streams/friday-night/friends", shows: "streamr-node join", user: owner, stream: { ...mine, delivery: "friends" },
+    act: async (page) => {
+      await button(page, "Invite a friend");
+      await page.getByLabel("Name", { exact: true }).fill("Dee");
+      await button(page, "Make the invite");
+    },
+  },
+  "friends-pause": {
+    behaves: true,
+    path: "/streams/friday-night/friends", shows: "Resume", user: owner, stream: { ...mine, delivery: "friends" },
+    act: async (page, { world }) => {
+      await button(page, "Pause Ana");
+      await asked(page, world, "friends-pause", (what) => what.startsWith("PATCH"));
+    },
+  },
+  "friends-message": { path: "/streams/friday-night/friends", shows: "Message to Ana", user: owner, stream: { ...mine, delivery: "friends" }, act: (page) => button(page, "Message Ana") },
+  "friends-remove": { path: "/streams/friday-night/friends", shows: "Remove Ana?", user: owner, stream: { ...mine, delivery: "friends" }, act: (page) => button(page, "Remove Ana") },
+  join: { path: "/join#7Yk2fJm9QpXw4nRt8sVbZ1", shows: "What it means for you" },
+  "join-nothing-ready": { path: "/join#7Yk2fJm9QpXw4nRt8sVbZ1", shows: "cargo build --release -p node", answers: { "POST /invites/look": { status: 200, body: { ...data.look, downloads: [] } } } },
+  "join-over": { path: "/join#old", shows: "no longer good", answers: { "POST /invites/look": problem(404, "not_found", "no such invite") } },
+  "join-no-secret": { path: "/join", shows: "needs the whole link" },
+  "join-error": { path: "/join#7Yk2fJm9QpXw4nRt8sVbZ1", shows: "Can’t look at the invite", answers: { "POST /invites/look": broken } },
+  supporter: { path: "/supporter/00000000-0000-7000-8000-000000000001#key", shows: "For whom" },
+  "supporter-new": {
+    path: "/supporter/00000000-0000-7000-8000-000000000001#key", shows: "Nothing yet",
+    answers: { "GET /supporters/*": { status: 200, body: { name: "Dee", status: "offline", as_of: data.ago(0), streams: [], days: [] } } },
+  },
+  "supporter-wrong": { path: "/supporter/00000000-0000-7000-8000-000000000001#no", shows: "This link shows nothing", answers: { "GET /supporters/*": problem(404, "not_found", "no") } },
+  overlay: {
+    path: "/overlay/friday-night", shows: "Carried by",
+    act: async (page, { expect }) => {
+      await page.getByText("Carried by").waitFor();
+      const behind = await page.evaluate(() => [document.documentElement, document.body].map((element) => getComputedStyle(element).backgroundColor).join());
+      expect(behind === "rgba(0, 0, 0, 0),rgba(0, 0, 0, 0)", `painted behind: ${behind}`);
+    },
+  },
+  "overlay-nobody": {
+    behaves: true, path: "/overlay/friday-night", shows: "Who carries the stream", carried: false,
+    act: async (page, { expect }) => {
+      await page.waitForTimeout(500);
+      expect((await page.getByText("Carried by").count()) === 0, "somebody is named");
+    },
+  },
+  "watch-friends": {
+    path: "/watch/friday-night", shows: "Watch elsewhere", stream: { delivery: "friends" },
+    act: async (page, { world }) => {
+      await page.locator("[data-mode=friends]").waitFor();
+      await asked(page, world, "watch-friends", (what) => what.endsWith("/sessions"));
+    },
+  },
+  "watch-opted-out": {
+    behaves: true, path: "/watch/friday-night", shows: "Watch elsewhere", stream: { delivery: "friends" },
+    act: async (page, { expect, world }) => {
+      await page.locator("[data-mode=friends]").waitFor();
+      await asked(page, world, "watch-opted-out", (what) => what.endsWith("/sessions"));
+      await page.evaluate(() => localStorage.setItem("friends", "no"));
+      world.seen.length = 0;
+      await page.reload();
+      await page.locator("[data-mode=friends]").waitFor();
+      await page.waitForTimeout(500);
+      expect(!world.seen.some(({ scenario, what }) => scenario === "watch-opted-out" && what.endsWith("/sessions")), "asked for friends");
     },
   },
   "access-public": { path: "/streams/friday-night/access", shows: "Logged in", user: owner, stream: mine },

@@ -13,6 +13,14 @@ impl Sandbox {
         format!("http://{}", self.listens.pages)
     }
 
+    /// Where one process of several serves the world, without the balancer before them.
+    pub fn origin(&self, name: &str) -> Result<String> {
+        let member = self.members.iter().find(|member| member.is(name));
+        let public = member.and_then(|member| member.public);
+        let address = public.with_context(|| format!("{name} does not serve the world"))?;
+        Ok(format!("http://{address}"))
+    }
+
     /// The address of the pages and the API.
     pub fn pages_address(&self) -> SocketAddr {
         self.listens.pages

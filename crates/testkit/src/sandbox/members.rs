@@ -1,6 +1,6 @@
 //! Which processes a layout has, and where each listens.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use anyhow::Result;
 
@@ -13,6 +13,8 @@ use crate::{
 /// Where a sandbox is found.
 #[derive(Debug)]
 pub(super) struct Listens {
+    /// The address that the world is served at.
+    host: IpAddr,
     pub(super) pages: SocketAddr,
     pub(super) rtmp: SocketAddr,
     pub(super) rtmps: SocketAddr,
@@ -31,7 +33,7 @@ pub(super) struct Member {
     pub(super) program: &'static str,
     kinds: &'static [&'static str],
     /// Where it serves the world, if it does.
-    public: Option<SocketAddr>,
+    pub(super) public: Option<SocketAddr>,
     /// The same by RTMPS.
     public_tls: Option<SocketAddr>,
     pub(super) health: SocketAddr,
@@ -45,12 +47,14 @@ impl Member {
         self.name == name || self.kinds.contains(&name)
     }
 
-    fn is_edge_alone(&self) -> bool {
-        let roles = self
-            .settings
-            .iter()
-            .find(|(key, _)| key == "PACKAGER__ROLES");
-        roles.is_some_and(|(_, roles)| roles == "edge")
+    /// Whether the other services talk to it: an edge alone and the stats-collector only talk to others.
+    fn has_internal(&self) -> bool {
+        let has = |wanted: fn(&str, &str) -> bool| {
+            let mut settings = self.settings.iter();
+            settings.any(|(key, value)| wanted(key, value))
+        };
+        has(|key, _| key.ends_with("GRPC_BIND"))
+            && !has(|key, roles| key == "PACKAGER__ROLES" && roles == "edge")
     }
 
     fn new(name: &'static str, program: &'static str, kinds: &'static [&'static str]) -> Self {
@@ -120,10 +124,22 @@ fn packager(
     (member, grpc)
 }
 
-/// The processes of a layout and where they are found. `pages`: at this address.
-pub(super) fn of(layout: Layout, pages: Option<SocketAddr>) -> (Listens, Vec<Member>) {
-    let pages = pages.unwrap_or_else(free_address);
-    let (rtmp, rtmps, playback) = (free_address(), free_address(), free_address());
+fn collector() -> (Member, SocketAddr) {
+    let mut member = Member::new("stats-collector", "streamr-stats-collector", &[EVERY]);
+    let health = member.health;
+    member.set("STATS__OPS_BIND", health);
+    (member, health)
+}
+
+/// The processes of a layout and where they are found. `pages`: at this address; all else at `host`.
+pub(super) fn of(
+    layout: Layout,
+    pages: Option<SocketAddr>,
+    host: IpAddr,
+) -> (Listens, Vec<Member>) {
+    let public = || SocketAddr::new(host, free_address().port());
+    let pages = pages.unwrap_or_else(public);
+    let (rtmp, rtmps, playback) = (public(), public(), public());
     let parts: Vec<(Member, SocketAddr)> = match layout {
         Layout::Cluster => cluster(),
         Layout::Embedded | Layout::Distributed => vec![
@@ -143,9 +159,7 @@ pub(super) fn of(layout: Layout, pages: Option<SocketAddr>) -> (Listens, Vec<Mem
         .iter()
         .filter(|(member, _)| member.program.ends_with("coordinator"));
     let coordinators: Vec<_> = coordinators.map(|(_, grpc)| *grpc).collect();
-    // An edge alone has no internal listener.
-    let has_internal = |member: &Member| !member.is_edge_alone();
-    let internal = parts.iter().filter(|(member, _)| has_internal(member));
+    let internal = parts.iter().filter(|(member, _)| member.has_internal());
     let mut internal: Vec<SocketAddr> = internal.map(|(_, grpc)| *grpc).collect();
     let mut members: Vec<Member> = parts.into_iter().map(|(member, _)| member).collect();
     let coordinator_ops = members.first().map_or(pages, |member| member.health);
@@ -159,6 +173,7 @@ pub(super) fn of(layout: Layout, pages: Option<SocketAddr>) -> (Listens, Vec<Mem
         internal.extend(members.iter().map(|member| member.health));
     }
     let listens = Listens {
+        host,
         pages,
         rtmp,
         rtmps,
@@ -216,6 +231,7 @@ fn cluster() -> Vec<(Member, SocketAddr)> {
             "edge",
             free_address(),
         )),
+        collector(),
     ]
 }
 
@@ -227,6 +243,8 @@ pub(super) fn common(layout: Layout, listens: &Listens) -> Vec<(&'static str, St
     let mut told = vec![
         ("COORDINATOR__ADDRESS", addresses.join(",")),
         ("COORDINATOR__BIND", listens.pages.to_string()),
+        // Any port will do: whoever needs it is told.
+        ("COORDINATOR__STUN_BIND", format!("{}:0", listens.host)),
         ("INGEST__BIND", listens.rtmp.to_string()),
         ("INGEST__TLS_BIND", listens.rtmps.to_string()),
         ("PACKAGER__BIND", listens.playback.to_string()),

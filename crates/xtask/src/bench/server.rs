@@ -73,6 +73,7 @@ impl Server {
             ("COORDINATOR__OPS_BIND", local(ops)),
             ("COORDINATOR__BIND", local(pages)),
             ("COORDINATOR__GRPC_BIND", local(a)),
+            ("COORDINATOR__STUN_BIND", "127.0.0.1:0".to_owned()),
             ("COORDINATOR__ADDRESS", format!("http://{}", local(a))),
             ("INGEST__BIND", local(rtmp)),
             ("INGEST__TLS_BIND", local(d)),
