@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use economy::{Receipt, Signature};
 use testkit::{
-    Fixture, Publication, Sandbox, eventually,
+    Account, Fixture, Publication, Sandbox, eventually,
     friends::{
         Fault, Light, LightCounts, Rogue, delivery, friends, invite,
         light::{self, Session},
@@ -59,8 +59,8 @@ async fn until(
 }
 
 /// What the API says that a node carried of a stream.
-async fn carried(sandbox: &Sandbox, slug: &str, node: NodeId) -> Result<u64> {
-    let said = delivery(sandbox, slug).await?;
+async fn carried(owner: &Account, slug: &str, node: NodeId) -> Result<u64> {
+    let said = delivery(owner, slug).await?;
     let nodes = said["nodes"].as_array().context("nodes")?;
     let named = nodes.iter().find(|one| one["node"] == node.to_string());
     Ok(named.map_or(0, |one| one["bytes"].as_u64().unwrap_or(u64::MAX)))
@@ -185,6 +185,7 @@ async fn counted(sandbox: &Sandbox, slug: &str, fault: Fault) -> Result<(u64, u6
     })
     .await?;
     let verified = light.leave().await?.bytes.friends;
+    let owner = sandbox.owner().await?;
     eventually(COUNTED, "its reports are kept", || async {
         let seen = rogue.seen();
         // What was on its way when the viewer left is not acknowledged.
@@ -194,7 +195,7 @@ async fn counted(sandbox: &Sandbox, slug: &str, fault: Fault) -> Result<(u64, u6
     .await?;
     if fault != Fault::Future {
         eventually(COUNTED, "what it carried counts", || async {
-            let bytes = carried(sandbox, slug, rogue.node).await?;
+            let bytes = carried(&owner, slug, rogue.node).await?;
             ensure!(
                 bytes > verified / 2,
                 "{bytes} of {verified}: {:?}",
@@ -206,8 +207,8 @@ async fn counted(sandbox: &Sandbox, slug: &str, fault: Fault) -> Result<(u64, u6
     }
     // What is wrong would be there by now.
     sleep(Duration::from_secs(5)).await;
-    let bytes = carried(sandbox, slug, rogue.node).await?;
-    let said = delivery(sandbox, slug).await?;
+    let bytes = carried(&owner, slug, rogue.node).await?;
+    let said = delivery(&owner, slug).await?;
     let all = said["bytes"]["friends"].as_u64().context("friends")?;
     ensure!(
         all <= verified,
@@ -258,8 +259,9 @@ async fn reports_are_signed_by_who_sends_them() -> Result<()> {
         ensure!(forging.seen().kept == 0, "{:?}", forging.seen());
         light.leave().await?;
         sleep(Duration::from_secs(5)).await;
+        let owner = sandbox.owner().await?;
         ensure!(
-            carried(sandbox, "forged", forging.node).await? == 0,
+            carried(&owner, "forged", forging.node).await? == 0,
             "a forged report counts"
         );
         Ok(())
@@ -329,17 +331,18 @@ async fn receipts_for_a_node_that_was_not_given_earn_nothing() -> Result<()> {
         ensure!(answer.status == 200, "{}", answer.text());
         until(&light, "it plays", |counts| counts.played.len() > 3).await?;
         light.leave().await?;
+        let owner = sandbox.owner().await?;
         eventually(COUNTED, "receipts count", || async {
-            let said = delivery(sandbox, "unassigned").await?;
+            let said = delivery(&owner, "unassigned").await?;
             Ok(said["bytes"]["edge"].as_u64().filter(|bytes| *bytes > 0))
         })
         .await?;
         sleep(Duration::from_secs(3)).await;
-        let said = delivery(sandbox, "unassigned").await?;
+        let said = delivery(&owner, "unassigned").await?;
         ensure!(said["bytes"]["friends"] == 0, "{said}");
         let nodes = said["nodes"].as_array().context("nodes")?;
         ensure!(nodes.is_empty(), "{said}");
-        ensure!(carried(sandbox, "elsewhere", accomplice.node).await? == 0);
+        ensure!(carried(&owner, "elsewhere", accomplice.node).await? == 0);
         Ok(())
     })
     .await

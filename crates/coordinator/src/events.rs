@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use events::{Event, Fact, Handler, HandlerError};
-use proto::cut;
+use proto::cut::{self, Spared, came_after};
 use storage::{Database, SIGNING_KEYS};
-use types::{PublishId, StreamId};
+use types::StreamId;
 
 use crate::{
     Error, accounts::Signing, feeds::Feeds, live::Live, origins::Origins,
@@ -29,16 +29,6 @@ pub(crate) fn micros(at: time::OffsetDateTime) -> i64 {
     (at.unix_timestamp_nanos() / 1000) as i64
 }
 
-/// Whether a publisher was authorized after a key was made (Unix time in microseconds): its id is a
-/// UUIDv7, precise to a millisecond.
-pub(crate) fn came_after(publish: PublishId, key_us: i64) -> bool {
-    let created = publish.as_uuid().get_timestamp().map_or(0, |timestamp| {
-        let (seconds, nanos) = timestamp.to_unix();
-        seconds.cast_signed() * 1_000_000 + i64::from(nanos / 1000)
-    });
-    created + 1000 > key_us
-}
-
 impl FollowChanges {
     async fn apply(&self, event: &Event) -> Result<(), Error> {
         match &event.fact {
@@ -46,7 +36,8 @@ impl FollowChanges {
                 // Who came after the change came with the new key.
                 let publish = self.live.get(*stream).map(|live| live.publish);
                 if publish.is_none_or(|publish| !came_after(publish, event.time_us)) {
-                    self.live.revoke(*stream, cut::KEY_CHANGED, None);
+                    let spared = Spared::After(event.time_us);
+                    self.live.revoke(*stream, cut::KEY_CHANGED, spared);
                 }
             }
             Fact::StreamChanged { stream } => {

@@ -9,7 +9,7 @@ use std::{
 use events::Nudge;
 use proto::{
     coordinator::{PublishState, ReportStreamsRequest, StreamReport},
-    cut,
+    cut::{self, Spared, came_after},
 };
 use runtime::Shutdown;
 use storage::{Database, Seen, StorageError, Stream};
@@ -19,7 +19,7 @@ use types::{InstanceId, PublishId, StreamId, StreamState};
 
 use crate::{
     Error,
-    events::{came_after, micros},
+    events::micros,
     history::Histories,
     live::{Change, Live, LiveStream},
     origins::Origins,
@@ -249,7 +249,8 @@ impl Lifecycle {
                 .iter()
                 .any(|(stream, publish)| *stream == id && !came_after(*publish, key_us));
             if old {
-                self.live.revoke(id, cut::KEY_CHANGED, None);
+                self.live
+                    .revoke(id, cut::KEY_CHANGED, Spared::After(key_us));
             }
         }
         for (stream, session) in self.database.shares().revoked_within(MISSED).await? {

@@ -8,7 +8,10 @@ use std::{collections::HashMap, time::Duration};
 
 use auth::PublicKey;
 use parking_lot::Mutex;
-use proto::coordinator::{Edge, PublishState, StreamHealth, WatchResponse, watch_response::Event};
+use proto::{
+    coordinator::{Edge, PublishState, StreamHealth, WatchResponse, watch_response::Event},
+    cut::Spared,
+};
 use storage::Seen;
 use tokio::{sync::broadcast, time::Instant};
 use types::{Epoch, Flag, InstanceId, PublishId, SessionId, Slug, StreamId};
@@ -245,6 +248,7 @@ impl Live {
             reason: reason.to_owned(),
             except_publish_id: String::new(),
             end: true,
+            spares_after_us: 0,
         }));
         if let Some(stream) = &stopped {
             self.announce_gone(id, &stream.slug);
@@ -277,13 +281,20 @@ impl Live {
         let _ = self.watchers.send(WatchResponse { event: Some(event) });
     }
 
-    /// Tells ingests to cut a stream's publishers off, but for `except`.
-    pub(crate) fn revoke(&self, stream: StreamId, reason: &str, except: Option<PublishId>) {
+    /// Tells ingests to cut a stream's publishers off, but for whom is spared. Who that is the ingest knows best: of
+    /// one that came a moment ago nothing was heard here yet.
+    pub(crate) fn revoke(&self, stream: StreamId, reason: &str, spared: Spared) {
+        let (one, after_us) = match spared {
+            Spared::Nobody => (String::new(), 0),
+            Spared::One(publish) => (publish.to_string(), 0),
+            Spared::After(at_us) => (String::new(), at_us),
+        };
         self.announce(Event::PublishRevoked(proto::coordinator::PublishRevoked {
             stream_id: stream.to_string(),
             reason: reason.to_owned(),
-            except_publish_id: except.map(|id| id.to_string()).unwrap_or_default(),
+            except_publish_id: one,
             end: false,
+            spares_after_us: after_us,
         }));
     }
 
@@ -305,7 +316,7 @@ impl Live {
         {
             drop(state);
             if report.state == PublishState::Live {
-                self.revoke(report.id, proto::cut::REPLACED, Some(newer.0));
+                self.revoke(report.id, proto::cut::REPLACED, Spared::One(newer.0));
             }
             return Change::None;
         }

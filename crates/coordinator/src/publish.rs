@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use cache::Cache;
-use proto::coordinator::{AuthorizePublishRequest, AuthorizePublishResponse};
+use proto::{
+    coordinator::{AuthorizePublishRequest, AuthorizePublishResponse},
+    cut::Spared,
+};
 use storage::{Database, KeyHash, Stream};
 use time::OffsetDateTime;
 use tokio::time::timeout;
@@ -79,7 +82,7 @@ impl PublishAuthority {
                 return Err(Error::AlreadyPublishing);
             }
             self.live
-                .revoke(stream.id, proto::cut::REPLACED, Some(publish));
+                .revoke(stream.id, proto::cut::REPLACED, Spared::One(publish));
         }
         Ok(AuthorizePublishResponse {
             stream_id: stream.id.to_string(),

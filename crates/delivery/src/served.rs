@@ -16,8 +16,8 @@ use types::{ByteCount, SessionId};
 
 /// Handed over at once; what a connection that breaks had not asked for yet is not counted.
 const CHUNK: usize = 256 * 1024;
-/// Minutes remembered: the one that runs and those that heartbeats may not have told yet.
-const MINUTES: usize = 3;
+/// Minutes remembered: six hours in which no coordinator may hear of them.
+const MINUTES: usize = 360;
 /// Pull sessions of nodes remembered.
 const MAX_NODES: usize = 10_000;
 
@@ -96,9 +96,13 @@ impl Served {
         }
     }
 
-    /// The last minutes.
-    pub(crate) fn minutes(&self) -> Vec<ServedMinute> {
-        self.0.lock().minutes.iter().copied().collect()
+    /// The minutes that ended after this, Unix time in milliseconds, and the one that runs.
+    pub(crate) fn minutes(&self, after_ms: i64) -> Vec<ServedMinute> {
+        let counts = self.0.lock();
+        let minutes = counts.minutes.iter().copied();
+        minutes
+            .filter(|minute| minute.began_ms.saturating_add(60_000) > after_ms)
+            .collect()
     }
 
     /// A body that is counted as it is handed over.
@@ -175,7 +179,8 @@ mod tests {
         drop(cut);
         // Asked for its head alone.
         drop(served.body(data.clone(), To::Viewer));
-        let total = served.minutes().iter().fold((0, 0), |sum, minute| {
+        assert!(served.minutes(i64::MAX).is_empty());
+        let total = served.minutes(0).iter().fold((0, 0), |sum, minute| {
             let (viewers, nodes) = (minute.to_viewers.get(), minute.to_nodes.get());
             (sum.0 + viewers, sum.1 + nodes)
         });

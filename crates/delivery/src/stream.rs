@@ -141,9 +141,10 @@ impl Stream {
         self.sessions.total()
     }
 
-    /// What was sent of its segments in the last minutes.
-    pub fn served(&self) -> Vec<ServedMinute> {
-        self.served.minutes()
+    /// What was sent of its segments in the minutes that ended after this, Unix time in milliseconds: those of the
+    /// last hours are known.
+    pub fn served(&self, after_ms: i64) -> Vec<ServedMinute> {
+        self.served.minutes(after_ms)
     }
 
     /// Sessions that a token opened here within `age`, while the stream is restricted.

@@ -8,7 +8,10 @@ use std::{
 
 use media::{FrameRate, Packet};
 use parking_lot::Mutex;
-use proto::coordinator::{PublishState, StreamReport};
+use proto::{
+    coordinator::{PublishState, StreamReport},
+    cut::Spared,
+};
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 use types::{ByteCount, PublishId, Slug, StreamId};
@@ -102,10 +105,10 @@ impl Hub {
         })
     }
 
-    /// Cuts a stream's publisher off, unless it is `except`.
-    pub fn revoke(&self, stream: StreamId, reason: &str, except: Option<PublishId>) {
+    /// Cuts a stream's publisher off, unless it is spared.
+    pub fn revoke(&self, stream: StreamId, reason: &str, spared: Spared) {
         if let Some(stream) = self.by_id(stream) {
-            stream.cut(reason, except);
+            stream.cut(reason, spared);
         }
     }
 
@@ -114,7 +117,7 @@ impl Hub {
         // Out of the map first: who publishes from now on starts another broadcast.
         let ended = self.streams.lock().remove(&stream);
         if let Some(stream) = ended {
-            stream.cut(reason, None);
+            stream.cut(reason, Spared::Nobody);
             self.ended(&stream, reason);
         }
     }

@@ -139,9 +139,13 @@ async fn a_revoked_publisher_is_cut_and_another_spared() {
     let hub = Hub::new(ByteCount::mib(1));
     let publisher = authorized(StreamId::new());
     let publication = hub.publish(&publisher).unwrap();
-    hub.revoke(publisher.stream, "key changed", Some(publisher.publish));
+    let replaced = Spared::One(publisher.publish);
+    hub.revoke(publisher.stream, "replaced", replaced);
     assert!(!publication.cut().is_cancelled());
-    hub.revoke(publisher.stream, "key changed", None);
+    // A key that was changed before it came is the key it came with, whenever that is heard of.
+    hub.revoke(publisher.stream, "key changed", Spared::After(1));
+    assert!(!publication.cut().is_cancelled());
+    hub.revoke(publisher.stream, "key changed", Spared::After(i64::MAX));
     assert!(publication.cut().is_cancelled());
     assert_eq!(publication.reason(), "key changed");
 }

@@ -5,7 +5,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use delivery::fanout::{Bounds, Entry, Fanout};
 use media::{CodecConfig, FrameRate, Packet, Sample, TrackKind};
 use parking_lot::Mutex;
-use proto::coordinator::{PublishState, StreamHealth, StreamReport};
+use proto::{
+    coordinator::{PublishState, StreamHealth, StreamReport},
+    cut::Spared,
+};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use types::{ByteCount, MediaTime, PublishId, Slug, StreamId};
@@ -156,11 +159,11 @@ impl LiveStream {
         Ok(())
     }
 
-    /// Cuts the publisher off, unless it is `except`.
-    pub(crate) fn cut(&self, reason: &str, except: Option<PublishId>) {
+    /// Cuts the publisher off, unless it is spared.
+    pub(crate) fn cut(&self, reason: &str, spared: Spared) {
         let state = self.state.lock();
         if let Some(publisher) = &state.publisher
-            && Some(publisher.id) != except
+            && !spared.spares(publisher.id)
         {
             publisher.cut(self.id, reason);
         }

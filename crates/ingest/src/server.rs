@@ -168,7 +168,7 @@ async fn revoke(hub: Hub, directory: Directory) {
     loop {
         match revocations.recv().await {
             Ok(revoked) if revoked.end => hub.end(revoked.stream, &revoked.reason),
-            Ok(revoked) => hub.revoke(revoked.stream, &revoked.reason, revoked.except),
+            Ok(revoked) => hub.revoke(revoked.stream, &revoked.reason, revoked.spared),
             Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
             Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
         }

@@ -30,6 +30,8 @@ use crate::{
 
 /// For the coordinator's next word while connecting, and for it to take ours.
 const ANSWER: Duration = Duration::from_secs(10);
+/// Between two attempts to reach a coordinator that is away: viewers lack this node until then.
+const LONGEST_WAIT: Duration = Duration::from_secs(8);
 /// Messages up that wait.
 const MAX_WAITING: usize = 256;
 /// As asked by coordinators, within reason.
@@ -139,7 +141,7 @@ impl Control {
 
     /// Connects, and connects again after every break. Until the node stops.
     pub(crate) async fn run(mut self) {
-        let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
+        let mut backoff = Backoff::new(Duration::from_millis(500), LONGEST_WAIT);
         let shutdown = self.shutdown.clone();
         loop {
             let started = Instant::now();
@@ -327,7 +329,8 @@ impl Control {
             reporter.close(&identity, self.server.node_id, clock::unix_ms());
         }
         loop {
-            let next = self.server.reporter.lock().next(session.connection);
+            let now = std::time::Instant::now();
+            let next = self.server.reporter.lock().next(session.connection, now);
             match next {
                 Some(report) => session.say(Up::Report(report)).await?,
                 None => return Ok(()),

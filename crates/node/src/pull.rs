@@ -3,6 +3,7 @@
 mod edge;
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicU32, AtomicU64, Ordering},
@@ -80,13 +81,17 @@ pub(crate) struct Pull {
     pub(crate) state: Arc<PullState>,
 }
 
+/// An edge and a session.
+type Opened = (String, String);
+
 /// Where a pull is.
 #[derive(Default)]
 struct Progress {
     /// The edge of the list that works.
     edge: usize,
-    /// The edge at which this session was opened.
-    opened: Option<(String, String)>,
+    /// The edges at which this session is open. A token opens it for some minutes only, so an edge that was out of
+    /// reach for a moment is not asked to open it anew.
+    opened: BTreeSet<Opened>,
     /// The newest segment that was taken or given up.
     newest: Option<Msn>,
     epoch: Epoch,
@@ -108,7 +113,6 @@ impl Pull {
                 Err(error) => {
                     self.state.set_trouble(self.stream, Some(error.to_string()));
                     progress.edge = progress.edge.wrapping_add(1);
-                    progress.opened = None;
                     backoff.next_delay()
                 }
             };
@@ -129,11 +133,16 @@ impl Pull {
             return Err(EdgeError::NoEdge);
         };
         let here = (edge.base().to_owned(), work.session_id.clone());
-        if progress.opened.as_ref() != Some(&here) {
+        progress.opened.retain(|(_, session)| *session == here.1);
+        if !progress.opened.contains(&here) {
             edge.open().await?;
-            progress.opened = Some(here);
+            progress.opened.insert(here.clone());
         }
-        let listed = edge.digests(progress.newest).await?;
+        let listed = edge.digests(progress.newest).await;
+        if matches!(&listed, Err(EdgeError::Refused | EdgeError::Absent)) {
+            progress.opened.remove(&here);
+        }
+        let listed = listed?;
         let expected = self.expected(progress, &listed)?;
         let found = expected.len();
         for expected in expected {

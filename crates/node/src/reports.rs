@@ -1,6 +1,9 @@
 //! What was delivered, said to one coordinator: signed, said again until it is kept, also after a restart.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::{Duration, Instant},
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -15,6 +18,8 @@ use crate::identity::Identity;
 const MAX_WAITING: usize = 16 * 1024 * 1024;
 /// A report's span, as the coordinator accepts it.
 const MAX_SPAN_MS: i64 = 60_000;
+/// One that is not kept after this long is said again: the coordinator heard it, and could not write it.
+const AGAIN: Duration = Duration::from_secs(25);
 
 /// Reports for one coordinator.
 #[derive(Debug)]
@@ -34,8 +39,8 @@ struct Report {
     sequence: u64,
     body: Bytes,
     signature: Bytes,
-    /// The connection on which it was said.
-    said_on: u64,
+    /// The connection on which it was said last, and when.
+    said: Option<(u64, Instant)>,
 }
 
 /// A report in the file that outlives the program.
@@ -67,7 +72,7 @@ impl Reporter {
                     sequence: report.sequence,
                     body: body.into(),
                     signature: signature.into(),
-                    said_on: 0,
+                    said: None,
                 });
             }
         }
@@ -112,7 +117,7 @@ impl Reporter {
             sequence: self.sequence,
             signature: identity.sign_report(&body),
             body,
-            said_on: 0,
+            said: None,
         });
     }
 
@@ -131,28 +136,33 @@ impl Reporter {
         }
     }
 
-    /// The next report that was not said on this connection.
-    pub(crate) fn next(&mut self, connection: u64) -> Option<SignedReport> {
-        let unsaid = |report: &&mut Report| report.said_on != connection;
+    /// The next report that was not said on this connection, or so long ago that it is said again.
+    pub(crate) fn next(&mut self, connection: u64, now: Instant) -> Option<SignedReport> {
+        let unsaid = |report: &&mut Report| {
+            report.said.is_none_or(|(on, at)| {
+                on != connection || now.saturating_duration_since(at) >= AGAIN
+            })
+        };
         let report = self.waiting.iter_mut().find(unsaid)?;
-        report.said_on = connection;
+        report.said = Some((connection, now));
         Some(SignedReport {
             body: report.body.clone(),
             signature: report.signature.clone(),
         })
     }
 
-    /// The coordinator keeps the reports of a run up to this one.
+    /// The coordinator keeps this report. Of an earlier one that says nothing: its writing may have failed.
     pub(crate) fn kept(&mut self, run: RunId, sequence: u64) {
         self.waiting
-            .retain(|report| report.run != run || report.sequence > sequence);
+            .retain(|report| report.run != run || report.sequence != sequence);
         self.waiting_bytes = self.waiting.iter().map(|report| report.body.len()).sum();
     }
 
     /// The coordinator hung up on what was said on this connection: the oldest of that is given up, so that one
     /// report it can't take doesn't keep all others from it.
     pub(crate) fn refused(&mut self, connection: u64) {
-        let said = self.waiting.iter().position(|r| r.said_on == connection);
+        let on_this = |report: &Report| report.said.is_some_and(|(on, _)| on == connection);
+        let said = self.waiting.iter().position(on_this);
         if let Some(lost) = said.and_then(|index| self.waiting.remove(index)) {
             self.waiting_bytes -= lost.body.len();
             tracing::warn!(
@@ -192,13 +202,14 @@ mod tests {
         let (identity, node, run) = (Identity::generate(), NodeId::new(), RunId::new());
         let mut reporter = Reporter::new(run, 1000, Vec::new());
         reporter.close(&identity, node, 2000);
-        assert_eq!(reporter.next(1), None, "nothing was delivered");
+        let now = Instant::now();
+        assert_eq!(reporter.next(1, now), None, "nothing was delivered");
         reporter.add(Bytes::from_static(b"a"), 10, 1);
         reporter.add(Bytes::from_static(b"a"), 5, 0);
         reporter.close(&identity, node, 3000);
         reporter.add(Bytes::from_static(b"b"), 7, 1);
         reporter.close(&identity, node, 2500);
-        let first = decode(&reporter.next(1).unwrap());
+        let first = decode(&reporter.next(1, now).unwrap());
         assert_eq!(
             (first.sequence, first.from_unix_ms, first.to_unix_ms),
             (1, 2000, 3000)
@@ -207,50 +218,58 @@ mod tests {
             (first.deliveries[0].bytes, first.deliveries[0].segments),
             (15, 1)
         );
-        let second = decode(&reporter.next(1).unwrap());
+        let second = decode(&reporter.next(1, now).unwrap());
         assert_eq!(
             (second.sequence, second.from_unix_ms, second.to_unix_ms),
             (2, 3000, 3000)
         );
-        assert_eq!(reporter.next(1), None);
+        assert_eq!(reporter.next(1, now + AGAIN / 2), None);
         assert_eq!(
-            decode(&reporter.next(2).unwrap()).sequence,
+            decode(&reporter.next(2, now).unwrap()).sequence,
             1,
             "a new connection"
         );
         reporter.kept(RunId::new(), 9);
         reporter.refused(9);
         assert_eq!(reporter.waiting(), 2);
+        reporter.kept(run, 2);
+        assert_eq!(
+            decode(&reporter.next(2, now + AGAIN).unwrap()).sequence,
+            1,
+            "kept is the second: the first is said again"
+        );
         reporter.kept(run, 1);
-        assert_eq!(reporter.waiting(), 1);
+        assert_eq!(reporter.waiting(), 0);
+        reporter.add(Bytes::from_static(b"c"), 9, 1);
+        reporter.close(&identity, node, 4000);
 
         let mut later = Reporter::new(RunId::new(), 9000, reporter.spool());
-        let again = decode(&later.next(1).unwrap());
-        assert_eq!((again.run_id, again.sequence), (run.to_string(), 2));
+        let again = decode(&later.next(1, now).unwrap());
+        assert_eq!((again.run_id, again.sequence), (run.to_string(), 3));
         later.refused(1);
         assert_eq!(
             later.waiting(),
             0,
             "one that is refused is not said for ever"
         );
-        later.kept(run, 2);
-        assert_eq!((later.waiting(), later.next(2)), (0, None));
+        assert_eq!(later.next(2, now), None);
     }
 
     #[test]
     fn a_span_is_a_minute_at_most_and_what_waits_is_bounded() {
         let (identity, node) = (Identity::generate(), NodeId::new());
         let mut reporter = Reporter::new(RunId::new(), 0, Vec::new());
+        let now = Instant::now();
         reporter.add(Bytes::from_static(b"a"), 1, 0);
         reporter.close(&identity, node, 600_000);
-        let report = decode(&reporter.next(1).unwrap());
+        let report = decode(&reporter.next(1, now).unwrap());
         assert_eq!((report.from_unix_ms, report.to_unix_ms), (540_000, 600_000));
         for at in 0..300 {
             reporter.add(Bytes::from(vec![0; 100_000]), 1, 0);
             reporter.close(&identity, node, 600_000 + at);
         }
         assert!(reporter.waiting_bytes <= MAX_WAITING && reporter.waiting() > 100);
-        let oldest = decode(&reporter.next(9).unwrap()).sequence;
+        let oldest = decode(&reporter.next(9, now).unwrap()).sequence;
         assert!(
             oldest > 100,
             "the oldest are lost, not the newest: {oldest}"

@@ -1,7 +1,10 @@
 //! What the coordinators hear from here: that this instance is there, who watches, and which sessions it
 //! opened on restricted streams.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use proto::{
     coordinator::{HeartbeatRequest, ServiceKind},
@@ -15,6 +18,17 @@ use crate::{Settings, registry::Registry};
 
 /// How often.
 const EVERY: Duration = Duration::from_secs(1);
+
+/// What was sent in the minutes before the last heartbeat that a coordinator heard is told again: it may have died
+/// before it wrote that.
+const TOLD_AGAIN_MS: i64 = 120_000;
+
+fn unix_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    })
+}
 
 /// Beats for every coordinator.
 #[derive(Clone)]
@@ -68,19 +82,24 @@ impl Heart {
 
     /// Beats for one coordinator, forever.
     pub(crate) async fn beat(self, mut coordinator: Coordinator) {
+        // It has not heard of anything yet.
+        let mut heard_ms = 0;
         loop {
+            let now_ms = unix_ms();
             let heartbeat = HeartbeatRequest {
                 instance_id: self.instance.to_string(),
                 kinds: self.kinds.clone(),
                 address: self.address.clone(),
-                viewers: self.registry.viewers(),
+                viewers: self.registry.viewers(heard_ms - TOLD_AGAIN_MS),
                 stream_ids: Vec::new(),
                 playback_url: self.playback_url.clone(),
                 http_address: self.http_address.clone(),
                 sessions: self.registry.opened_lately(),
             };
             let beat = timeout(CALL_TIMEOUT, coordinator.heartbeat(heartbeat)).await;
-            if !matches!(beat, Ok(Ok(_))) {
+            if matches!(beat, Ok(Ok(_))) {
+                heard_ms = now_ms;
+            } else {
                 metrics::counter!("streamr_coordinator_failures_total", "call" => "heartbeat")
                     .increment(1);
                 tracing::debug!("a coordinator did not hear the heartbeat");

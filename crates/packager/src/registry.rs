@@ -120,8 +120,8 @@ impl Registry {
             .map(|entry| Arc::clone(&entry.stream))
     }
 
-    /// Viewers of each stream.
-    pub(crate) fn viewers(&self) -> Vec<StreamViewers> {
+    /// Viewers of each stream, and what was sent in the minutes that ended after this, Unix time in milliseconds.
+    pub(crate) fn viewers(&self, after_ms: i64) -> Vec<StreamViewers> {
         self.streams()
             .iter()
             .map(|stream| StreamViewers {
@@ -129,7 +129,7 @@ impl Registry {
                 viewers: stream.viewers(),
                 sessions: stream.sessions_opened(),
                 minutes: stream
-                    .served()
+                    .served(after_ms)
                     .into_iter()
                     .map(|minute| ServedMinute {
                         began_ms: minute.began_ms,

@@ -11,9 +11,9 @@ use std::sync::Arc;
 use auth::KeySet;
 use parking_lot::RwLock;
 use tokio::sync::{broadcast, watch};
-use types::{Epoch, Flag, InstanceId, PublishId, SessionId, Slug, StreamId};
+use types::{Epoch, Flag, InstanceId, SessionId, Slug, StreamId};
 
-use crate::{ConvertError, convert::field, coordinator::StreamInfo as WireInfo};
+use crate::{ConvertError, convert::field, coordinator::StreamInfo as WireInfo, cut::Spared};
 use state::State;
 
 /// Revocations that a listener may lag behind.
@@ -54,8 +54,8 @@ pub struct Revocation {
     pub stream: StreamId,
     /// For the publisher to read.
     pub reason: String,
-    /// But not this one.
-    pub except: Option<PublishId>,
+    /// But not these.
+    pub spared: Spared,
     /// The stream ends at once, whoever publishes.
     pub end: bool,
 }

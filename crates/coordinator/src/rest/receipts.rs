@@ -1,6 +1,6 @@
 //! What pages say of a session and hear of it: receipts, accusations, and who carries it.
 
-use std::{convert::Infallible, time::Duration};
+use std::{collections::BTreeMap, convert::Infallible, time::Duration};
 
 use auth::PlaybackClaims;
 use axum::{
@@ -37,7 +37,9 @@ const MAX_POSTS: u32 = 20;
 /// Accusations of one session, a minute.
 const MAX_REPORTS: u32 = 10;
 const MINUTE: Duration = Duration::from_secs(60);
-/// How long a session's counter is remembered.
+/// Epochs of one session whose counters are remembered: each is a page's way back after the coordinator was away.
+const MAX_EPOCHS: usize = 16;
+/// How long a session's counters are remembered.
 const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 
 /// Which session.
@@ -170,23 +172,22 @@ pub(crate) async fn accept(
         }
         receipts.push(receipt);
     }
-    let known = api.counter(claims.session).await;
-    receipts.retain(|receipt| (receipt.epoch, receipt.counter) > known);
-    let newest = receipts
-        .iter()
-        .map(|receipt| (receipt.epoch, receipt.counter))
-        .max();
-    let Some(newest) = newest else {
+    let mut known = api.counters(claims.session).await;
+    receipts.retain(|receipt| receipt.counter > known.of(receipt.epoch));
+    let Some(newest) = receipts.iter().map(|receipt| receipt.counter).max() else {
         refuse("replay");
         return Err(Error::Conflict("these receipts are kept already; counters rise").into());
     };
+    for receipt in &receipts {
+        known.note(receipt.epoch, receipt.counter);
+    }
     let kept = api.swarm.keep_receipts(claims.stream, receipts).await;
     if kept.is_err() {
         refuse("unavailable");
         return Err(Error::TooSlow("the database").into());
     }
-    api.remember_counter(claims.session, newest).await;
-    Ok(Answer(KeptReceipts { kept: newest.1 }))
+    api.remember(claims.session, &known).await;
+    Ok(Answer(KeptReceipts { kept: newest }))
 }
 
 impl SentReceipts {
@@ -287,21 +288,55 @@ impl Api {
         Ok(())
     }
 
-    /// The highest receipt of a session that is kept.
-    async fn counter(&self, session: SessionId) -> (u32, u64) {
+    /// The highest receipts of a session that are kept.
+    async fn counters(&self, session: SessionId) -> Counters {
         let kept = self.cache.get(&format!("receipt/{session}")).await;
-        let text = kept.and_then(|bytes| String::from_utf8(bytes).ok());
-        text.and_then(|text| {
-            let (epoch, counter) = text.split_once('/')?;
-            Some((epoch.parse().ok()?, counter.parse().ok()?))
-        })
-        .unwrap_or((0, 0))
+        kept.and_then(|json| serde_json::from_slice(&json).ok())
+            .unwrap_or_default()
     }
 
-    async fn remember_counter(&self, session: SessionId, (epoch, counter): (u32, u64)) {
-        let text = format!("{epoch}/{counter}").into_bytes();
-        let key = format!("receipt/{session}");
+    async fn remember(&self, session: SessionId, counters: &Counters) {
+        let json = serde_json::to_vec(counters).unwrap_or_default();
         // A replay that is taken for new changes nothing: receipts are cumulative.
-        let _ = self.cache.put(&key, text, REMEMBERED).await;
+        let _ = self
+            .cache
+            .put(&format!("receipt/{session}"), json, REMEMBERED)
+            .await;
+    }
+}
+
+/// The highest counter of each of a session's epochs. The lowest epochs are forgotten first.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Counters(BTreeMap<u32, u64>);
+
+impl Counters {
+    fn of(&self, epoch: u32) -> u64 {
+        self.0.get(&epoch).copied().unwrap_or(0)
+    }
+
+    fn note(&mut self, epoch: u32, counter: u64) {
+        let known = self.0.entry(epoch).or_default();
+        *known = (*known).max(counter);
+        while self.0.len() > MAX_EPOCHS {
+            self.0.pop_first();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_epoch_counts_by_itself_and_few_are_remembered() {
+        let mut counters = Counters::default();
+        counters.note(1, 5);
+        counters.note(2, 1);
+        counters.note(1, 3);
+        assert_eq!((counters.of(1), counters.of(2), counters.of(3)), (5, 1, 0));
+        for epoch in 3..100 {
+            counters.note(epoch, 1);
+        }
+        assert_eq!((counters.0.len(), counters.of(1)), (MAX_EPOCHS, 0));
     }
 }

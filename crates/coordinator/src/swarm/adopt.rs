@@ -3,12 +3,13 @@
 use std::net::IpAddr;
 
 use events::AssignedNode;
+use proto::node::{Drop, connect_response::Message};
 use tokio::time::Instant;
 use types::Bitrate;
 
 use super::{
     link::Link,
-    state::{State, network},
+    state::{State, StreamFacts, network},
     viewer::Assignment,
 };
 
@@ -26,10 +27,9 @@ impl State {
         if self.viewer(link.session, link.stream, address).is_none() {
             return;
         }
-        let bitrate = self
-            .streams
-            .get(&link.stream)
-            .map_or(Bitrate::ZERO, |facts| facts.bitrate);
+        let Some(bitrate) = self.streams.get(&link.stream).map(StreamFacts::taken) else {
+            return;
+        };
         let reserved = Bitrate::new(bitrate.get() / 2);
         let Some(viewer) = self.viewers.get_mut(&link.session) else {
             return;
@@ -37,6 +37,11 @@ impl State {
         let Some(seat) = self.seats.get_mut(&link.node) else {
             return;
         };
+        // Its page was told to let go of this node while nothing was heard of it, and does.
+        if viewer.dropped.contains(&seat.peer_id) {
+            seat.tell(Message::Drop(Drop { link: name }));
+            return;
+        }
         let own = network(seat.address) == network(viewer.address);
         seat.reserved = seat.reserved.saturating_add(reserved.get());
         seat.serve(link.stream, link.session);

@@ -15,8 +15,6 @@ use super::{
 
 /// Nodes of one session: when one is lost, the other goes on.
 const WANTED: usize = 2;
-/// A stream whose bitrate is not known yet is taken for this.
-const UNKNOWN_BITRATE: Bitrate = Bitrate::new(6_000_000);
 /// A connection that is not open by then won't be.
 const CONNECTING: Duration = Duration::from_secs(15);
 /// A session is given other nodes after this (design §5).
@@ -35,12 +33,8 @@ impl State {
     /// What one of `nodes` nodes of a session must be able to take.
     fn share(&self, session: SessionId, nodes: usize) -> Option<Bitrate> {
         let viewer = self.viewers.get(&session)?;
-        let facts = self.streams.get(&viewer.stream)?;
-        let bitrate = match facts.bitrate {
-            Bitrate::ZERO => UNKNOWN_BITRATE,
-            known => known,
-        };
-        Some(Bitrate::new(bitrate.get() / nodes.max(1) as u64))
+        let taken = self.streams.get(&viewer.stream)?.taken();
+        Some(Bitrate::new(taken.get() / nodes.max(1) as u64))
     }
 
     /// Draws a node for a session from those it does not have.
@@ -258,6 +252,7 @@ impl State {
             metrics::counter!("streamr_links_failed_total").increment(1);
             self.part(session, node);
         }
+        self.note_bitrate(session);
         if !reachable || *wants == 0 {
             return;
         }

@@ -3,7 +3,7 @@
 use std::{net::IpAddr, pin::Pin, time::Duration};
 
 use ed25519_dalek::VerifyingKey;
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, stream::FuturesOrdered};
 use proto::node::{
     self as wire, Challenge, ConnectRequest, ConnectResponse, connect_request::Message as Up,
     connect_response::Message as Down, node_server::Node,
@@ -29,6 +29,8 @@ const HELLO: Duration = Duration::from_secs(5);
 const ENDING: Duration = Duration::from_millis(500);
 /// The longest message from a node: a report of some thousand deliveries.
 pub(crate) const MAX_MESSAGE: usize = 512 * 1024;
+/// Reports of a node that are being written; it is not listened to while there are more.
+const MAX_KEEPING: usize = 32;
 /// Messages a node may send a second, over ten seconds.
 const MAX_PER_SECOND: u32 = 500;
 /// The longest name, in characters.
@@ -347,7 +349,19 @@ impl NodeService {
         public_key: [u8; 32],
     ) -> Result<(), Status> {
         let (mut window, mut count) = (Instant::now(), 0);
-        while let Some(request) = up.message().await? {
+        // Writing what is reported takes its time; whoever reports is heard meanwhile.
+        let mut keeping = FuturesOrdered::new();
+        loop {
+            let request = tokio::select! {
+                request = up.message(), if keeping.len() < MAX_KEEPING => request?,
+                Some(kept) = keeping.next() => {
+                    kept?;
+                    continue;
+                }
+            };
+            let Some(request) = request else {
+                break;
+            };
             if window.elapsed() > Duration::from_secs(10) {
                 (window, count) = (Instant::now(), 0);
             }
@@ -358,11 +372,15 @@ impl NodeService {
             }
             match request.message {
                 Some(Up::Report(report)) => {
-                    self.swarm.report(node, run, &public_key, &report).await?;
+                    let (swarm, key) = (&self.swarm, &public_key);
+                    keeping.push_back(async move { swarm.report(node, run, key, &report).await });
                 }
                 Some(message) => self.swarm.hear_node(node, message),
                 None => {}
             }
+        }
+        while let Some(kept) = keeping.next().await {
+            kept?;
         }
         Ok(())
     }

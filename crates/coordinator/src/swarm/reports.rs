@@ -7,7 +7,7 @@ use economy::{Receipt, Signature};
 use events::{AcceptedReceipt, ReportedDelivery};
 use prost::Message as _;
 use proto::node::{DeliveryReport, ReportsKept, SignedReport, connect_response::Message as Down};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tonic::Status;
 use types::{ByteCount, NodeId, RunId, StreamId};
 
@@ -51,6 +51,9 @@ impl Swarm {
             tracing::debug!(node_id = %node, reason, "a node's report was refused");
             Status::invalid_argument(format!("report: {reason}"))
         };
+        if let Some(seat) = self.inner.state.lock().seats.get_mut(&node) {
+            seat.heard = Instant::now();
+        }
         let message = signed("streamr/deliveries/1", &[&signed_report.body]);
         if !verifies(key, &message, &signed_report.signature) {
             return Err(refuse("signature"));

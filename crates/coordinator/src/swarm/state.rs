@@ -22,6 +22,9 @@ use crate::{KeyRing, keys::Purpose};
 /// Sessions that may be carried at once; further ones are served by edges.
 const MAX_VIEWERS: usize = 200_000;
 
+/// A stream whose bitrate is not known yet is taken for this.
+const UNKNOWN_BITRATE: Bitrate = Bitrate::new(6_000_000);
+
 /// What is known of a stream that somebody carries, or may.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct StreamFacts {
@@ -32,6 +35,23 @@ pub(super) struct StreamFacts {
     pub(super) friends_only: bool,
     pub(super) bitrate: Bitrate,
     pub(super) live: bool,
+}
+
+impl StreamFacts {
+    /// Its bitrate was measured over a second. The highest of the last minute or so is what counts: pictures that
+    /// stand still take little, and those that come next take more.
+    pub(super) fn saw(&mut self, bitrate: Bitrate) {
+        let faded = self.bitrate.get() - self.bitrate.get() / 64;
+        self.bitrate = bitrate.max(Bitrate::new(faded));
+    }
+
+    /// What a viewer of it takes; of a stream that was not measured yet, what is usual at most.
+    pub(super) const fn taken(&self) -> Bitrate {
+        match self.bitrate {
+            Bitrate::ZERO => UNKNOWN_BITRATE,
+            known => known,
+        }
+    }
 }
 
 /// What a node was asked and has not answered.
@@ -213,7 +233,7 @@ impl State {
             from_ms,
         };
         let name = link.seal(&self.keys)?;
-        let bitrate = self.streams.get(&stream)?.bitrate;
+        let bitrate = self.streams.get(&stream)?.taken();
         let own = network(seat.address) == network(viewer.address);
         seat.reserved = seat.reserved.saturating_add(reserved.get());
         seat.serve(stream, session);
@@ -244,6 +264,32 @@ impl State {
         });
         self.show(session);
         Some(name)
+    }
+
+    /// What a session takes rose: what its nodes could deliver at most is told again.
+    pub(super) fn note_bitrate(&mut self, session: SessionId) {
+        let Some(viewer) = self.viewers.get_mut(&session) else {
+            return;
+        };
+        let stream = viewer.stream;
+        let Some(now) = self.streams.get(&stream).map(StreamFacts::taken) else {
+            return;
+        };
+        // Reconciling allows more than this beyond what was told.
+        let rose =
+            |given: &&mut Assignment| given.bitrate.get() + given.bitrate.get() / 5 < now.get();
+        for given in viewer.assignments.iter_mut().filter(rose) {
+            given.bitrate = now;
+            self.gather.assigned(AssignedNode {
+                session,
+                node: given.node,
+                stream,
+                from_ms: given.from_ms,
+                until_ms: None,
+                bitrate: now,
+                own: given.own,
+            });
+        }
     }
 
     /// Takes a node from a session. Answers whether it was given.

@@ -64,7 +64,10 @@ impl Swarm {
         };
         let mut state = self.inner.state.lock();
         if state.kept {
-            state.streams.insert(stream.id, facts);
+            let known = state.streams.insert(stream.id, facts);
+            if let (Some(known), Some(facts)) = (known, state.streams.get_mut(&stream.id)) {
+                facts.bitrate = facts.bitrate.max(known.bitrate);
+            }
         }
         Ok(())
     }
@@ -142,7 +145,7 @@ impl Swarm {
             let live = self.inner.live.get(*id);
             facts.live = live.is_some();
             if let Some(live) = live.filter(|live| live.health.bitrate_bps > 0) {
-                facts.bitrate = Bitrate::new(live.health.bitrate_bps);
+                facts.saw(Bitrate::new(live.health.bitrate_bps));
             }
         }
         // What is over and concerns nobody is read again if it comes back.

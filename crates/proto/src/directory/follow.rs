@@ -15,6 +15,7 @@ use crate::{
     convert::field,
     coordinator::{WatchRequest, watch_response::Event},
     coordinators::Coordinator,
+    cut::Spared,
 };
 
 /// How long a stream is believed live that a new snapshot does not name.
@@ -167,10 +168,15 @@ impl Directory {
                 self.state.write().forget_stream(id);
             }
             Event::PublishRevoked(revoked) => {
+                let spared = match revoked.except_publish_id.parse() {
+                    Ok(publish) => Spared::One(publish),
+                    Err(_) if revoked.spares_after_us > 0 => Spared::After(revoked.spares_after_us),
+                    Err(_) => Spared::Nobody,
+                };
                 let revocation = Revocation {
                     stream: field(&revoked.stream_id, "stream_id")?,
                     reason: revoked.reason,
-                    except: revoked.except_publish_id.parse().ok(),
+                    spared,
                     end: revoked.end,
                 };
                 // Nobody listens in services without publishers.

@@ -129,10 +129,19 @@ impl Batch {
             "bitrate_bps",
             "own",
         ];
-        let mut last: BTreeMap<_, Row> = BTreeMap::new();
+        let mut told: BTreeMap<_, AssignedNode> = BTreeMap::new();
         for given in &self.assigned {
             let key = (given.session, given.node, given.from_ms);
-            let row = vec![
+            told.entry(key)
+                .and_modify(|known| {
+                    // Its end is told after its beginning, and what it takes may rise.
+                    known.until_ms = given.until_ms.or(known.until_ms);
+                    known.bitrate = known.bitrate.max(given.bitrate);
+                })
+                .or_insert_with(|| given.clone());
+        }
+        let rows = told.into_values().map(|given| {
+            vec![
                 id(given.session.as_uuid()),
                 id(given.node.as_uuid()),
                 given.from_ms.into(),
@@ -140,16 +149,19 @@ impl Batch {
                 Value::BigInt(given.until_ms),
                 count(given.bitrate.get()),
                 given.own.into(),
-            ];
-            // Its end is told after its beginning.
-            if given.until_ms.is_some() || !last.contains_key(&key) {
-                last.insert(key, row);
-            }
-        }
-        let merge = [Merge::Fill("until_ms")];
+            ]
+        });
+        let merge = [Merge::Fill("until_ms"), Merge::Larger("bitrate_bps")];
         let keys = ["session_id", "node_id", "from_ms"];
-        let rows = last.into_values().collect();
-        upsert(connection, "assignments", &keys, &columns, rows, &merge).await
+        upsert(
+            connection,
+            "assignments",
+            &keys,
+            &columns,
+            rows.collect(),
+            &merge,
+        )
+        .await
     }
 
     async fn write_receipts(&self, connection: &impl ConnectionTrait) -> Result<(), StorageError> {

@@ -16,6 +16,7 @@ contract!(
     a_quarantined_node_is_known_as_one,
     what_is_told_counts_once,
     late_facts_are_counted_as_if_in_time,
+    what_a_session_takes_may_rise,
     old_facts_are_forgotten_and_sums_stay,
 );
 
@@ -236,25 +237,29 @@ impl Told {
             at_ms: self.start,
             household: [1; 8],
         };
+        vec![
+            event(Fact::SessionStarted {
+                by: self.by,
+                sessions: vec![started],
+            }),
+            self.assigned(4_000_000),
+        ]
+    }
+
+    fn assigned(&self, bps: u64) -> Event {
         let assigned = AssignedNode {
             session: self.session,
             node: self.node,
             stream: self.stream,
             from_ms: self.start,
             until_ms: None,
-            bitrate: Bitrate::new(4_000_000),
+            bitrate: Bitrate::new(bps),
             own: false,
         };
-        vec![
-            event(Fact::SessionStarted {
-                by: self.by,
-                sessions: vec![started],
-            }),
-            event(Fact::NodesAssigned {
-                by: self.by,
-                assignments: vec![assigned],
-            }),
-        ]
+        event(Fact::NodesAssigned {
+            by: self.by,
+            assignments: vec![assigned],
+        })
     }
 
     fn claims(&self) -> Event {
@@ -396,6 +401,35 @@ async fn late_facts_are_counted_as_if_in_time(database: Database) {
     settle(&database).await;
     let delivered = carrying.delivered(stream, 0).await.unwrap();
     assert_eq!(delivered.friends, ByteCount::new(17_500_000));
+}
+
+async fn what_a_session_takes_may_rise(database: Database) {
+    let stream = a_stream(&database).await.0.id;
+    let told = Told::new(stream);
+    let carrying = database.carrying();
+    let started = told.beginning().remove(0);
+    let pictures_stood_still = told.assigned(100_000);
+    let facts = [
+        started,
+        pictures_stood_still,
+        told.claims(),
+        told.receipt(),
+        told.end(),
+    ];
+    carrying.apply(CONSUMER, &facts).await.unwrap();
+    settle(&database).await;
+    let friends = async || carrying.delivered(stream, 0).await.unwrap().friends.get();
+    let few = friends().await;
+    assert!((1..5_000_000).contains(&few), "{few}");
+    // Whatever is told later, and in whichever order, the most counts.
+    let moved = [told.assigned(4_000_000), told.assigned(200_000)];
+    carrying.apply(CONSUMER, &moved).await.unwrap();
+    carrying
+        .apply(CONSUMER, &[told.assigned(100_000)])
+        .await
+        .unwrap();
+    settle(&database).await;
+    assert_eq!(friends().await, 17_500_000);
 }
 
 async fn old_facts_are_forgotten_and_sums_stay(database: Database) {

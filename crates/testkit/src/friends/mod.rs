@@ -16,7 +16,7 @@ pub use rogue::{Rogue, Seen};
 pub use watchers::{Carried, Left, PageCounts, Watchers};
 pub use window::Fault;
 
-use crate::{Account, Sandbox};
+use crate::Account;
 
 /// Invites a friend to carry a stream; the link is good once.
 pub async fn invite(owner: &Account, slug: &str, name: &str) -> Result<String> {
@@ -27,8 +27,7 @@ pub async fn invite(owner: &Account, slug: &str, name: &str) -> Result<String> {
 }
 
 /// What the API says of how a stream is delivered.
-pub async fn delivery(sandbox: &Sandbox, slug: &str) -> Result<Value> {
-    let owner = sandbox.owner().await?;
+pub async fn delivery(owner: &Account, slug: &str) -> Result<Value> {
     owner.get(&format!("/streams/{slug}/delivery")).await
 }
 

@@ -28,14 +28,17 @@ export function loadHls(): Promise<Hls> {
 }
 
 /** A publisher may take a minute to come back, another origin three seconds. */
-function policy(worthwhile: () => boolean, maxNumRetry: number, firstByteMs: number, allMs: number): LoadPolicy {
-  const retry: RetryConfig = {
+function retrying(worthwhile: () => boolean, maxNumRetry: number): RetryConfig {
+  return {
     maxNumRetry,
     retryDelayMs: 400,
     maxRetryDelayMs: 3000,
     backoff: 'exponential',
     shouldRetry: (_config, _count, _timeout, _response, usual) => usual && worthwhile(),
   };
+}
+
+function policy(retry: RetryConfig, firstByteMs: number, allMs: number): LoadPolicy {
   return {
     default: {
       maxTimeToFirstByteMs: firstByteMs,
@@ -43,6 +46,19 @@ function policy(worthwhile: () => boolean, maxNumRetry: number, firstByteMs: num
       timeoutRetry: { ...retry, retryDelayMs: 0 },
       errorRetry: retry,
     },
+  };
+}
+
+/**
+ * A segment without an answer (a connection that broke, bytes that did not verify) is asked for again at
+ * once: hls.js would take it for a gap, and leave its two seconds out.
+ */
+export function again(worthwhile: () => boolean, maxNumRetry: number): RetryConfig {
+  return {
+    ...retrying(worthwhile, maxNumRetry),
+    retryDelayMs: 100,
+    shouldRetry: (_config, count, _timeout, response, usual) =>
+      (usual || (response?.code === 0 && count < maxNumRetry)) && worthwhile(),
   };
 }
 
@@ -59,7 +75,7 @@ function common(worthwhile: () => boolean): Partial<HlsConfig> {
     startFragPrefetch: true,
     testBandwidth: false,
     abrEwmaDefaultEstimate: 5_000_000,
-    manifestLoadPolicy: policy(worthwhile, 3, 10_000, 15_000),
+    manifestLoadPolicy: policy(retrying(worthwhile, 3), 10_000, 15_000),
   };
 }
 
@@ -69,8 +85,8 @@ function lowLatency(worthwhile: () => boolean): Partial<HlsConfig> {
     ...common(worthwhile),
     lowLatencyMode: true,
     // A blocking reload answers after three target durations at the latest.
-    playlistLoadPolicy: policy(worthwhile, 4, 35_000, 40_000),
-    fragLoadPolicy: policy(worthwhile, 6, 10_000, 30_000),
+    playlistLoadPolicy: policy(retrying(worthwhile, 4), 35_000, 40_000),
+    fragLoadPolicy: policy(again(worthwhile, 6), 10_000, 30_000),
   };
 }
 
@@ -79,10 +95,12 @@ function friends(worthwhile: () => boolean): Partial<HlsConfig> {
   return {
     ...common(worthwhile),
     lowLatencyMode: false,
+    // Who waited for the stream begins with its second segment: with one alone it would stand still after it.
+    initialLiveManifestSize: 2,
     liveSyncDurationCount: BEHIND_TARGETS,
     liveMaxLatencyDurationCount: jumpAfter('friends'),
-    playlistLoadPolicy: policy(worthwhile, 4, 2500, 5000),
-    fragLoadPolicy: policy(worthwhile, 6, 2500, 10_000),
+    playlistLoadPolicy: policy(retrying(worthwhile, 4), 2500, 5000),
+    fragLoadPolicy: policy(again(worthwhile, 6), 2500, 10_000),
   };
 }
 

@@ -339,6 +339,11 @@ export class LivePlayer {
         this.#later(() => this.#hls?.startLoad());
         break;
       case 'repair':
+        // Whoever carries the session would be lost with the media source: it begins anew with both.
+        if (this.#carry) {
+          this.#rebuild();
+          break;
+        }
         this.#hls?.recoverMediaError();
         if (this.#wantsPlay) void this.#play();
         break;
@@ -447,9 +452,15 @@ export class LivePlayer {
     this.phase = 'playing';
   }
 
-  /** Seconds to have ahead before going on after a stall. */
+  /** Seconds to have ahead before going on after a stall: what is wanted, as far as it can be had. */
   #enough(): number {
-    return Math.max(0.5, (this.#hls?.targetLatency ?? 1) - 0.5);
+    const hls = this.#hls;
+    const wanted = (hls?.targetLatency ?? 1) - 0.5;
+    const details = hls?.latestLevelDetails;
+    if (this.#source?.mode !== 'friends' || !details) return Math.max(0.5, wanted);
+    // Where friends carry, only what is played next is fetched at once; the rest may take its time.
+    const there = details.edge - this.#video.currentTime - 0.1;
+    return Math.max(0.5, Math.min(wanted, 1.5 * details.targetduration, there));
   }
 
   #ahead(): number {

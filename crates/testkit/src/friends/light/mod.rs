@@ -16,7 +16,7 @@ use anyhow::{Context, Result, ensure};
 use economy::Receipt;
 use p2p::tracker::PeerId;
 use parking_lot::Mutex;
-use peer::{Options, Peer};
+use peer::{LinkId, Options, Peer};
 use runtime::Shutdown;
 use serde::Deserialize;
 use tokio::time::{interval, sleep};
@@ -38,6 +38,8 @@ pub use tracker::{Socket, announce, connect, shout, until_closed};
 
 /// Between two receipts: sooner than pages, so that tests needn't wait.
 const RECEIPT: Duration = Duration::from_secs(5);
+/// For the other ends to hear that all came: SCTP acknowledges within a fifth of a second.
+const ACKNOWLEDGED: Duration = Duration::from_millis(500);
 /// For the last one to be taken.
 const LEAVING: Duration = Duration::from_secs(20);
 /// How long the own outer address is waited for.
@@ -123,6 +125,8 @@ pub struct Light {
     pub session: Session,
     shared: Arc<Shared>,
     shutdown: Shutdown,
+    /// What takes segments and signs for them.
+    taking: Shutdown,
 }
 
 impl Light {
@@ -170,7 +174,8 @@ impl Light {
                     to.state.lock().trouble = format!("tracker: {error:#}");
                 }
             });
-            shutdown.spawn_until_cancelled(names(session.clone(), shared.clone()));
+            let named = names(session.clone(), shared.clone(), peer.clone());
+            shutdown.spawn_until_cancelled(named);
         }
         let media = playlist::media(&session.client, &session.playlist).await?;
         let watching = Watching {
@@ -181,12 +186,14 @@ impl Light {
             shared: shared.clone(),
             habits,
         };
-        shutdown.spawn_until_cancelled(watching.run());
-        shutdown.spawn_until_cancelled(receipts(session.clone(), shared.clone()));
+        let taking = Shutdown::new();
+        taking.spawn_until_cancelled(watching.run());
+        taking.spawn_until_cancelled(receipts(session.clone(), shared.clone()));
         Ok(Self {
             session,
             shared,
             shutdown,
+            taking,
         })
     }
 
@@ -215,8 +222,10 @@ impl Light {
         self.shared.receipt(&self.session)
     }
 
-    /// Leaves with a last receipt, as pages do.
+    /// Leaves with a last receipt, as pages do. What it answers is what that says.
     pub async fn leave(self) -> Result<LightCounts> {
+        ensure!(self.taking.drain().await, "it goes on taking segments");
+        sleep(ACKNOWLEDGED).await;
         self.shutdown.cancel();
         // Again while nobody answers, as pages do.
         crate::eventually(LEAVING, "the last receipt", || async {
@@ -231,6 +240,7 @@ impl Light {
 
 impl Drop for Light {
     fn drop(&mut self) {
+        self.taking.cancel();
         self.shutdown.cancel();
     }
 }
@@ -264,6 +274,18 @@ impl Shared {
             }
         }
         counts
+    }
+
+    /// Learns who the nodes are. Answers the links that are to be closed.
+    fn take(&self, view: View) -> Vec<LinkId> {
+        let named = view.nodes.into_iter();
+        let named = named.map(|Named { peer_id, node }| (peer_id, node));
+        self.state.lock().nodes.extend(named);
+        let is_dropped =
+            |link: &tracker::Link| view.dropped.contains(&link.peer.to_binary_string());
+        let mut links = self.links.lock();
+        let dropped = links.extract_if(|_, link| is_dropped(link));
+        dropped.map(|(link, _)| link).collect()
     }
 
     fn receipt(&self, session: &Session) -> Receipt {
@@ -338,16 +360,16 @@ struct View {
 }
 
 /// Listens to who the nodes are that carry the session, and lets go of whom it is told to.
-async fn names(session: Session, shared: Arc<Shared>) {
+async fn names(session: Session, shared: Arc<Shared>, peer: Peer) {
     loop {
-        if let Err(error) = listen(&session, &shared).await {
+        if let Err(error) = listen(&session, &shared, &peer).await {
             shared.state.lock().trouble = format!("events: {error:#}");
         }
         sleep(Duration::from_secs(1)).await;
     }
 }
 
-async fn listen(session: &Session, shared: &Shared) -> Result<()> {
+async fn listen(session: &Session, shared: &Shared, peer: &Peer) -> Result<()> {
     let request = session.client.get(session.events());
     let mut answer = request.timeout(Duration::from_hours(1)).send().await?;
     ensure!(answer.status() == 200, "{}", answer.status());
@@ -356,14 +378,9 @@ async fn listen(session: &Session, shared: &Shared) -> Result<()> {
         text += &String::from_utf8_lossy(&chunk);
         while let Some((line, rest)) = text.split_once('\n') {
             if let Some(data) = line.strip_prefix("data:") {
-                let view: View = serde_json::from_str(data.trim())?;
-                let mut state = shared.state.lock();
-                for Named { peer_id, node } in view.nodes {
-                    state.nodes.insert(peer_id, node);
+                for link in shared.take(serde_json::from_str(data.trim())?) {
+                    peer.close(link).await;
                 }
-                drop(state);
-                let mut links = shared.links.lock();
-                links.retain(|_, link| !view.dropped.contains(&link.peer.to_binary_string()));
             }
             text = rest.to_owned();
         }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
@@ -115,12 +116,29 @@ impl Talk {
                 tried += 1;
                 let at = tried % self.trackers.len().max(1);
                 let url = self.trackers.get(at).context("a tracker")?.clone();
-                let (began, connecting) = (Instant::now(), timeout(AGAIN, connect(&url)));
-                if let Ok(Ok(socket)) = connecting.await {
+                let began = Instant::now();
+                let attempt = async {
+                    let Ok(Ok(socket)) = timeout(AGAIN, connect(&url)).await else {
+                        sleep_until(began + RETRIED).await;
+                        return None;
+                    };
+                    Some(socket)
+                };
+                if let Some(socket) = self.meanwhile(attempt).await {
                     self.socket = socket;
                     break;
                 }
-                sleep_until(began + RETRIED).await;
+            }
+        }
+    }
+
+    /// Waits for something while links go on.
+    async fn meanwhile<T>(&mut self, awaited: impl Future<Output = T>) -> T {
+        let mut awaited = pin!(awaited);
+        loop {
+            tokio::select! {
+                done = &mut awaited => return done,
+                Some(event) = self.events.recv() => self.happened(event),
             }
         }
     }

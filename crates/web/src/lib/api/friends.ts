@@ -20,10 +20,11 @@ export function peersAddress(session: string, token: string): string {
   return fill('/sessions/{session}/events', { session }, { token });
 }
 
-export async function sendReceipts({ session, token, receipts }: Post): Promise<Outcome> {
+/** `last`: the page ends. What is to outlive it may have 64 KiB in all. */
+export async function sendReceipts({ session, token, receipts }: Post, last: boolean): Promise<Outcome> {
   const address = fill('/sessions/{session}/receipts', { session });
   try {
-    await request('POST', address, { body: { token, receipts }, anonymous: true, keepalive: true });
+    await request('POST', address, { body: { token, receipts }, anonymous: true, keepalive: last });
     return 'kept';
   } catch (error) {
     if (!(error instanceof ApiError)) return 'refused';

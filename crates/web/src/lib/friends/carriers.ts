@@ -22,11 +22,12 @@ export class Carriers {
   readonly known = new Map<string, Carrier>();
   #dropped = new Set<string>();
   #stopped = new AbortController();
+  #address: string;
   #ondropped: (peers: string[]) => void;
 
   constructor(address: string, ondropped: (peers: string[]) => void) {
+    this.#address = address;
     this.#ondropped = ondropped;
-    void this.#listen(address);
   }
 
   dropped(peer: string): boolean {
@@ -37,11 +38,12 @@ export class Carriers {
     this.#stopped.abort();
   }
 
-  async #listen(address: string): Promise<void> {
+  /** Hears of them until it is stopped. */
+  async listen(): Promise<void> {
     const { signal } = this.#stopped;
     for (let failures = 0; !signal.aborted; failures += 1) {
       try {
-        const answer = await fetch(address, { headers: { accept: 'text/event-stream' }, cache: 'no-store', signal });
+        const answer = await fetch(this.#address, { headers: { accept: 'text/event-stream' }, cache: 'no-store', signal });
         if (answer.ok && answer.body) {
           await readEvents(answer.body, (event) => {
             failures = 0;

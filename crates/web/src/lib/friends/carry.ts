@@ -11,7 +11,7 @@ import { serverNow } from '../api/server-clock';
 import { Carriers } from './carriers';
 import { Conduct, type Reason } from './conduct';
 import { Digests, segmentName, type SegmentName } from './digests';
-import { sha256 } from './hash';
+import { prepare, sha256 } from './hash';
 import { Judge, type Guilty } from './judge';
 import { close, watch } from './peer';
 import type { CarriedSession } from './session';
@@ -19,6 +19,7 @@ import { signed, type Receipt } from './receipt';
 import { EDGE, Shares } from './shares';
 import { counts, nameOf, snapshot, type Left, type Snapshot } from './snapshot';
 import { sendStored, Spool } from './spool';
+import { openAfter } from './tracker-socket';
 import * as tuning from './tuning';
 import type { Said } from './wire';
 
@@ -29,6 +30,11 @@ const RECEIPT_EVERY_MS = 30_000;
 const RECENT_MS = 20_000;
 /** Segments of which announced sizes are remembered. */
 const CLAIMS = 64;
+/** Peers are looked for once the first segment is there, or after this. */
+const FIRST_MS = 2500;
+
+/** Of our streams, until the playlist tells. */
+const TARGET = 2;
 
 type Engine = InstanceType<typeof HlsJsP2PEngine>;
 
@@ -48,21 +54,33 @@ export class Carry {
   readonly #asked = new Map<string, { segment: number; whole: boolean; at: number; answered: boolean }>();
   readonly #timer: ReturnType<typeof setInterval>;
   readonly #leaving = new AbortController();
+  #begin!: () => void;
   #counter = 0;
   #receipted = -1;
-  #target: number | undefined;
+  #target = TARGET;
   #last = '–';
   readonly #left: Left = { wrong: 0, slow: 0, told: 0 };
 
   constructor(its: CarriedSession) {
     this.#its = its;
+    prepare();
+    // What friends need is begun behind the first segment: they must not make the start slower.
+    const first = new Promise<void>((resolve) => {
+      this.#begin = resolve;
+      setTimeout(resolve, FIRST_MS);
+    });
+    openAfter(first);
     this.#carriers = new Carriers(peersAddress(its.session, its.token), (peers) => peers.forEach((peer) => this.#leave(peer, 'told')));
+    void first.then(() => {
+      if (this.#leaving.signal.aborted) return;
+      void this.#carriers.listen();
+      void sendStored(sendReceipts);
+    });
     this.#spool = new Spool(its.session, its.token, sendReceipts);
-    void sendStored(sendReceipts);
     watch({
       refuses: (peer) => this.#refuses(peer),
-      opened: (peer) => this.#open.add(peer),
-      closed: (peer) => this.#open.delete(peer),
+      opened: (peer) => this.#opened(peer),
+      closed: (peer) => this.#closed(peer),
       asked: (peer, what) => this.#peerAsked(peer, what),
       answered: (peer, what) => this.#peerAnswered(peer, what),
     });
@@ -82,8 +100,9 @@ export class Carry {
       this.#digests.read(details.m3u8);
       if (this.#target === details.targetduration) return;
       this.#target = details.targetduration;
-      this.#engine.applyDynamicConfig({ core: tuning.windows(details.targetduration) });
+      this.#tune();
     });
+    hls.on(events.FRAG_BUFFERED, () => this.#begin());
   }
 
   read(): Snapshot {
@@ -102,6 +121,19 @@ export class Carry {
     this.#engine.destroy();
   }
 
+  #tune(): void {
+    this.#engine.applyDynamicConfig({ core: tuning.windows(this.#target, this.#open.size === 0) });
+  }
+
+  #opened(peer: string): void {
+    this.#open.add(peer);
+    if (this.#open.size === 1) this.#tune();
+  }
+
+  #closed(peer: string): void {
+    if (this.#open.delete(peer) && this.#open.size === 0) this.#tune();
+  }
+
   #makeEngine(): Engine {
     const { swarmId, trackers, stun, friendsOnly } = this.#its;
     const saving = (navigator as { connection?: { saveData?: boolean } }).connection?.saveData === true;
@@ -113,7 +145,7 @@ export class Carry {
         rtcConfig: { iceServers: stun.map((urls) => ({ urls })) },
         isP2PUploadDisabled: friendsOnly || saving,
         segmentMemoryStorageLimit: tuning.MEMORY_MIB,
-        ...tuning.windows(2),
+        ...tuning.windows(TARGET, true),
         p2pDownloadTimeWindow: 120,
         p2pNotReceivingBytesTimeoutMs: tuning.PEER_SILENCE_MS,
         httpNotReceivingBytesTimeoutMs: tuning.EDGE_SILENCE_MS,
@@ -139,8 +171,14 @@ export class Carry {
     return engine;
   }
 
-  #edgeAsked(url: string, signal: AbortSignal, from: number): Request {
+  /**
+   * The edge completes what a peer began, if bytes of that peer verified before. From anybody else the
+   * beginning may be wrong, which would be seen at the end, when little is left to play: the edge gives all.
+   */
+  #edgeAsked(url: string, signal: AbortSignal, loaded: number): Request {
     const name = segmentName(url);
+    const parts = name && loaded > 0 ? this.#shares.parts(name.number, loaded) : [];
+    const from = parts.every(({ source }) => source === EDGE || this.#conduct.proven(source)) ? loaded : 0;
     if (name) this.#shares.begin(name.number, EDGE, from);
     return new Request(url, { signal, headers: from > 0 ? { range: `bytes=${from}-` } : {} });
   }
@@ -226,7 +264,7 @@ export class Carry {
 
   #leave(peer: string, why: keyof Left): void {
     if (this.#open.has(peer)) this.#left[why] += 1;
-    this.#open.delete(peer);
+    this.#closed(peer);
     close(peer);
   }
 

@@ -17,10 +17,17 @@ export class Conduct {
   #until = new Map<string, number>();
   #rests = new Map<string, number>();
   #reported = new Set<string>();
+  #proven = new Set<string>();
 
   /** A segment came from it, whole. */
   good(peer: string): void {
     this.#strikes.delete(peer);
+    this.#proven.add(peer);
+  }
+
+  /** Whether bytes of it verified before. */
+  proven(peer: string): boolean {
+    return this.#proven.has(peer);
   }
 
   /** Whether that was once too often, so that it rests. A busy moment passes; whoever stays slow rests longer. */
@@ -39,6 +46,7 @@ export class Conduct {
   }
 
   ban(peer: string): void {
+    this.#proven.delete(peer);
     this.#until.set(peer, Infinity);
   }
 

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { verify } from '@noble/ed25519';
 import { Conduct } from './conduct';
 import { Digests, segmentName } from './digests';
@@ -7,7 +7,9 @@ import { Judge } from './judge';
 import { canonical, makeKey, signed, type Receipt } from './receipt';
 import { EDGE, Shares } from './shares';
 import { carriedBy, counts, plus, snapshot } from './snapshot';
-import { RECEIPTS, Spool, thinned, type Outcome, type Post } from './spool';
+import { fitting, RECEIPTS, sendStored, Spool, thinned, type Outcome, type Post } from './spool';
+import { again } from '../hls';
+import { present } from './tracker-socket';
 import { rate, windows } from './tuning';
 import { said } from './wire';
 
@@ -230,6 +232,56 @@ describe('the spool', () => {
     expect(spool.waiting).toBe(0);
   });
 
+  test('posts are small enough to be taken, also those of many nodes', () => {
+    const nodes = Array.from({ length: 64 }, (_, i) => ({ node: NODE.replace(/01$/, String(i).padStart(2, '0')), bytes: 1e9 }));
+    const many = Array.from({ length: RECEIPTS }, (_, i) => ({ ...made(i + 1), nodes }));
+    const first = fitting(many);
+    expect(first.length).toBeGreaterThan(1);
+    expect(JSON.stringify(first).length).toBeLessThan(33 * 1024);
+    expect(fitting([made(1), made(2)])).toHaveLength(2);
+    expect(fitting([{ ...made(1), nodes: Array.from({ length: 1000 }, () => nodes[0] ?? { node: NODE, bytes: 1 }) }, made(2)])).toHaveLength(1);
+  });
+
+  describe('past the end of a page', () => {
+    const kept = new Map<string, string>();
+    vi.stubGlobal('localStorage', {
+      getItem: (key: string) => kept.get(key) ?? null,
+      setItem: (key: string, value: string) => void kept.set(key, value),
+      removeItem: (key: string) => void kept.delete(key),
+    });
+    afterEach(() => kept.clear());
+
+    test('the newest is sent at once, and all of it later, of each time that the session was open', async () => {
+      const leaving: Post[] = [];
+      const leave = (epoch: number): void => {
+        const spool = new Spool(SESSION, 'token', (post, last) => {
+          if (last) leaving.push(post);
+          return Promise.resolve<Outcome>('away');
+        });
+        spool.add({ ...made(1), epoch });
+        spool.leave({ ...made(2), epoch });
+      };
+      leave(1);
+      leave(2);
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      expect(leaving.map(({ receipts }) => receipts.map(({ epoch, counter }) => [epoch, counter]))).toEqual([[[1, 2]], [[2, 2]]]);
+      const later: Post[] = [];
+      await sendStored((post) => {
+        later.push(post);
+        return Promise.resolve<Outcome>('kept');
+      });
+      expect(later.map(({ receipts }) => receipts.map(({ epoch, counter }) => [epoch, counter]))).toEqual([[[1, 1], [1, 2]], [[2, 1], [2, 2]]]);
+      await sendStored(() => Promise.reject(new Error('nothing is left')));
+    });
+  });
+
+  test('who comes back to the tracker is there again, with no offers that are stale', () => {
+    const announce = { action: 'announce', info_hash: 'i', peer_id: 'p', numwant: 5, event: 'started', offers: [{ offer_id: 'o', offer: { type: 'offer', sdp: 'v=0' } }] };
+    expect(JSON.parse(present(JSON.stringify(announce)) ?? '')).toEqual({ action: 'announce', info_hash: 'i', peer_id: 'p', numwant: 0, offers: [] });
+    expect(present(JSON.stringify({ ...announce, event: 'stopped' }))).toBeUndefined();
+    expect(present(JSON.stringify({ action: 'announce', offer_id: 'o', answer: { type: 'answer', sdp: 'v=0' } }))).toBeUndefined();
+  });
+
   test('gives up what the server refuses', async () => {
     const spool = new Spool(SESSION, 'token', () => Promise.resolve<Outcome>('refused'));
     spool.add(made(1));
@@ -274,7 +326,18 @@ describe('what is shown', () => {
     ]);
   });
 
-  test('segments of 2 s are asked of an edge 3 s before they play', () => {
-    expect(windows(2)).toEqual({ highDemandTimeWindow: 3, httpDownloadTimeWindow: 5 });
+  test('segments of 2 s are asked of an edge 3 s before they play, and all of them while nobody else is there', () => {
+    expect(windows(2, false)).toEqual({ highDemandTimeWindow: 3, httpDownloadTimeWindow: 5 });
+    expect(windows(2, true)).toEqual({ highDemandTimeWindow: 7, httpDownloadTimeWindow: 5 });
+  });
+
+  test('a segment without an answer is asked for again, some times, while the publisher is there', () => {
+    const asked = (there: boolean, count: number, code: number | undefined, usual: boolean): boolean | undefined => {
+      const retry = again(() => there, 6);
+      const response = code === undefined ? undefined : { url: '', data: '', code };
+      return retry.shouldRetry?.(retry, count, false, response, usual);
+    };
+    expect([asked(true, 0, 0, false), asked(true, 5, 0, false), asked(true, 0, 503, true)]).toEqual([true, true, true]);
+    expect([asked(true, 6, 0, false), asked(false, 0, 0, false), asked(true, 0, 404, false), asked(true, 0, undefined, false)]).toEqual([false, false, false, false]);
   });
 });

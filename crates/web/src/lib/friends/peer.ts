@@ -75,7 +75,8 @@ export default class WatchedPeer extends Base {
     });
     this.once('close', () => {
       open.get(peer)?.delete(this);
-      if (open.get(peer)?.size === 0) open.delete(peer);
+      if ((open.get(peer)?.size ?? 0) > 0) return;
+      open.delete(peer);
       watcher?.closed(peer);
     });
   }

@@ -1,7 +1,8 @@
 /**
  * The tracker's socket, in the place of the one that p2p-media-loader's tracker client would use: that
  * one waits up to five minutes after a break. This one comes back within seconds and tells nobody; the
- * client announces again at its interval.
+ * client makes offers again at its interval. It opens when it may: offers are made then, and connecting to
+ * peers must not delay the first picture.
  */
 
 import { pause } from '../poll';
@@ -10,6 +11,19 @@ type Listener = (value?: unknown) => void;
 
 const AGAIN_MS = 2000;
 const OPEN_WITHIN_MS = 8000;
+
+/** What an announce says of who is there; nothing of answers, and of who leaves. */
+export function present(message: string): string | undefined {
+  const { offers, event, ...said } = JSON.parse(message) as Record<string, unknown>;
+  return Array.isArray(offers) && event !== 'stopped' ? JSON.stringify({ ...said, numwant: 0, offers: [] }) : undefined;
+}
+
+let opens: Promise<void> = Promise.resolve();
+
+/** Sockets made from now on open after this. */
+export function openAfter(moment: Promise<void>): void {
+  opens = moment;
+}
 
 export default class TrackerSocket {
   connected = false;
@@ -20,12 +34,14 @@ export default class TrackerSocket {
   #socket: WebSocket | undefined;
   #listeners = new Map<string, Set<Listener>>();
   #failures = 0;
+  /** An announce without offers: who comes back is known by it, and can be called. */
+  #presence: string | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor({ url }: { url: string }) {
     this.#url = url;
     // Whoever made it listens first.
-    queueMicrotask(() => this.#open());
+    void opens.then(() => this.#open());
   }
 
   on(event: string, listener: Listener): this {
@@ -49,6 +65,8 @@ export default class TrackerSocket {
 
   /** What is said while it is away is lost: offers are stale by then. */
   send(message: string): void {
+    const presence = present(message);
+    if (presence !== undefined) this.#presence = presence;
     if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(message);
   }
 
@@ -74,6 +92,7 @@ export default class TrackerSocket {
     socket.onopen = () => {
       clearTimeout(this.#timer);
       this.#failures = 0;
+      if (this.#presence !== undefined) socket.send(this.#presence);
       this.connected = true;
       this.#emit('connect');
     };

@@ -7,6 +7,8 @@ export const JUMP_AFTER_TARGETS = 8;
 
 /** A segment that begins within this time of what plays is fetched from an edge. */
 const URGENT_TARGETS = 1.5;
+/** While no peer is there, an edge is asked for all that is wanted ahead: there is nobody to wait for. */
+const ALONE_TARGETS = 3.5;
 /** One that nobody has is fetched by one of the viewers within this time. */
 const SEED_TARGETS = 2.5;
 
@@ -38,9 +40,9 @@ export interface Windows {
   httpDownloadTimeWindow: number;
 }
 
-export function windows(targetDuration: number): Windows {
+export function windows(targetDuration: number, alone: boolean): Windows {
   return {
-    highDemandTimeWindow: URGENT_TARGETS * targetDuration,
+    highDemandTimeWindow: (alone ? ALONE_TARGETS : URGENT_TARGETS) * targetDuration,
     httpDownloadTimeWindow: SEED_TARGETS * targetDuration,
   };
 }
