@@ -2,6 +2,7 @@
 // JSON out answers ({error} where it went wrong). Ends with its input.
 //
 //   {"do": "open", "url", "count": 3, "delay": "friends"}   -> {"pages": [ids]}   watch pages; each one a viewer
+//   {"do": "come", "url", "count": 9, "stay": 3, "delay"}   -> {"startups": [ms]}  one by one, each when the one before plays
 //   {"do": "stock", "session", "count": 1}                  -> {"pages": [ids]}   players that know nothing of Streamr
 //   {"do": "read"}                                          -> {"pages": [{id, kind, …}]}
 //   {"do": "forget"}                                        -> {}                 stalls are counted from here on
@@ -42,9 +43,9 @@ async function add(kind, url, prepare) {
   await page.goto(url, { waitUntil: "domcontentloaded" });
   const entry = { id, kind, page, errors, startupMs: null };
   pages.set(id, entry);
-  page
+  entry.started = page
     .waitForFunction(() => (document.querySelector("video")?.currentTime ?? 0) > 0 && !document.querySelector("video").paused, null, { timeout: 120_000 })
-    .then(() => (entry.startupMs = Date.now() - opened), () => undefined);
+    .then(() => (entry.startupMs = Date.now() - opened), () => null);
   return id;
 }
 
@@ -60,10 +61,22 @@ async function read({ id, kind, page, errors, startupMs }) {
   return { id, kind, startupMs, longestFreezeMs: await page.evaluate(() => window.freezes.longest()), ...counted, errors };
 }
 
+function watch(url, delay) {
+  return add("watch", url, (page) => delay && page.addInitScript((value) => localStorage.setItem("delay", value), delay));
+}
+
 const acts = {
   async open({ url, count = 1, delay }) {
-    const prepare = (page) => delay && page.addInitScript((value) => localStorage.setItem("delay", value), delay);
-    return { pages: await Promise.all(Array.from({ length: count }, () => add("watch", url, prepare))) };
+    return { pages: await Promise.all(Array.from({ length: count }, () => watch(url, delay))) };
+  },
+  async come({ url, count, stay, delay }) {
+    const startups = [];
+    for (let i = 0; i < count; i += 1) {
+      const id = await watch(url, delay);
+      startups.push(await pages.get(id).started);
+      if (i >= stay) await acts.close({ pages: [id] });
+    }
+    return { startups };
   },
   async stock({ session, count = 1 }) {
     stock ??= await serveStock();

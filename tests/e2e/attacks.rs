@@ -11,7 +11,7 @@ use economy::{Receipt, Signature};
 use testkit::{
     Account, Fixture, Publication, Sandbox, eventually,
     friends::{
-        Fault, Light, LightCounts, Rogue, delivery, friends, invite,
+        Fault, Habits, Light, LightCounts, Rogue, delivery, friends, invite,
         light::{self, Session},
     },
 };
@@ -24,6 +24,9 @@ use crate::support::{PLAYABLE, SOON, live, scenario, shared};
 const CARRIED: Duration = Duration::from_secs(60);
 /// For facts to be written and reconciled.
 const COUNTED: Duration = Duration::from_secs(30);
+
+/// A viewer's last message, whose acknowledgement its node may never hear.
+const UNHEARD: u64 = 32 * 1024;
 
 /// A live stream that can be played.
 async fn playable(sandbox: &Sandbox, slug: &str) -> Result<Publication> {
@@ -343,6 +346,69 @@ async fn receipts_for_a_node_that_was_not_given_earn_nothing() -> Result<()> {
         let nodes = said["nodes"].as_array().context("nodes")?;
         ensure!(nodes.is_empty(), "{said}");
         ensure!(carried(&owner, "elsewhere", accomplice.node).await? == 0);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn receipts_that_are_held_back_harm_nobody() -> Result<()> {
+    let sandbox = shared().await?;
+    scenario(sandbox, async {
+        let slug = "hoarded";
+        let _publication = playable(sandbox, slug).await?;
+        let honest = rogue(sandbox, slug, Fault::Honest).await?;
+        let silent = async || {
+            let session = Session::open(sandbox, slug, true).await?;
+            let signs = false;
+            Light::with(
+                session,
+                Habits {
+                    signs,
+                    ..Habits::default()
+                },
+            )
+            .await
+        };
+        let (never, late, good) = (
+            silent().await?,
+            silent().await?,
+            Light::watch(sandbox, slug).await?,
+        );
+        for light in [&never, &late, &good] {
+            until(light, "it is carried", |counts| {
+                counts
+                    .by_node
+                    .get(&honest.node)
+                    .is_some_and(|bytes| *bytes > 1_000_000)
+            })
+            .await?;
+        }
+        let owner = sandbox.owner().await?;
+        // Who signs counts, to the last message that the node heard was received; who does not, counts for nothing.
+        let counts = async |verified: u64, lights: u64| {
+            eventually(COUNTED, "what was signed counts", || async {
+                let bytes = carried(&owner, slug, honest.node).await?;
+                ensure!(bytes <= verified, "{bytes} of {verified} signed");
+                ensure!(
+                    bytes + lights * UNHEARD >= verified,
+                    "{bytes} of {verified}"
+                );
+                Ok(Some(()))
+            })
+            .await
+        };
+        drop(never);
+        let signed = good.leave().await?.bytes.friends;
+        counts(signed, 1).await?;
+        // A whole session's receipt comes last of all, and counts as if it had come in time.
+        let all = signed + late.leave().await?.bytes.friends;
+        counts(all, 2).await?;
+        let listed = friends(&owner, slug).await?;
+        ensure!(
+            listed.iter().all(|friend| friend["status"] == "online"),
+            "{listed:?}"
+        );
         Ok(())
     })
     .await

@@ -33,8 +33,9 @@ async fn no_request_makes_the_server_fail() -> Result<()> {
                 "20",
                 "--seed",
                 "1",
+                // Python 3.11's own parser fails now and then where two threads use it at once (CPython gh-106905).
                 "--workers",
-                "2",
+                "1",
             ])
             .args([
                 "--header",

@@ -20,6 +20,9 @@ const FIRST_SPAN_MS: i64 = 60_000;
 const WONDER_BYTES: u64 = 4 * 1024 * 1024;
 /// The same in percent of the receipts.
 const WONDER_PERCENT: u64 = 10;
+/// What is claimed within this time after the viewer's last receipt may have had no chance to be signed: a page signs
+/// each half minute, and one that dies signs no more.
+const UNSIGNED_MS: i64 = 60_000;
 
 /// A node was given to the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,6 +120,9 @@ pub enum Oddity {
     Unassigned,
     /// A node claims much more than the viewer verified.
     Inflated,
+    /// A node claims bytes for a session that signed for nothing at all. That is the viewer's doing, or its page's
+    /// end, as likely as the node's: it counts for nothing, and against nobody.
+    Unsigned,
     /// Two reports of one run speak of the same time.
     Overlap,
     /// A report from the future, or too late.
@@ -133,6 +139,7 @@ impl Oddity {
         match self {
             Self::Unassigned => "unassigned",
             Self::Inflated => "inflated",
+            Self::Unsigned => "unsigned",
             Self::Overlap => "overlap",
             Self::Untimely => "untimely",
             Self::Impossible => "impossible",
@@ -337,7 +344,7 @@ pub fn reconcile(facts: &SessionFacts) -> Reconciled {
         let claim = claimed.get(&node).unwrap_or(&nothing);
         let receipt = verified.nodes.get(&node).unwrap_or(&nothing);
         let is_assigned = facts.assigned.iter().any(|given| given.node == node);
-        findings.extend(judge(node, is_assigned, claim, receipt));
+        findings.extend(judge(node, is_assigned, excused(facts, claim), receipt));
         if !is_assigned {
             continue;
         }
@@ -390,14 +397,29 @@ fn fair(part: u64, told: u64, most: u64) -> u64 {
     u64::try_from(share).unwrap_or(u64::MAX)
 }
 
-fn judge(node: NodeId, is_assigned: bool, claim: &Growth, receipt: &Growth) -> Option<Finding> {
-    let (claimed, received) = (claim.total(), receipt.total());
+/// Bytes of a claim that are to be judged: without those that nobody had a chance to sign for.
+fn excused(facts: &SessionFacts, claim: &Growth) -> u64 {
+    let signed = facts.received.iter().map(|receipt| receipt.at_ms).max();
+    let from = signed.unwrap_or(facts.started_ms);
+    let lately = claim.until(from.saturating_add(UNSIGNED_MS)) - claim.until(from);
+    claim.total() - lately
+}
+
+/// `claimed`: what is to be judged of a claim.
+fn judge(node: NodeId, is_assigned: bool, claimed: u64, receipt: &Growth) -> Option<Finding> {
+    let received = receipt.total();
+    let wonder = (received / 100 * WONDER_PERCENT).saturating_add(WONDER_BYTES);
     let (oddity, bytes) = if !is_assigned && claimed > 0 {
         (Oddity::Unassigned, claimed)
     } else if !is_assigned && received > 0 {
         (Oddity::Foreign, received)
-    } else if claimed > received.saturating_add(received / 100 * WONDER_PERCENT) + WONDER_BYTES {
-        (Oddity::Inflated, claimed - received)
+    } else if claimed > received.saturating_add(wonder) {
+        let oddity = if received == 0 {
+            Oddity::Unsigned
+        } else {
+            Oddity::Inflated
+        };
+        (oddity, claimed - received)
     } else {
         return None;
     };

@@ -139,11 +139,11 @@ export const look = {
 };
 export function delivery(carried = true) {
   const now = Date.now();
-  const samples = Array.from({ length: 60 }, (_, i) => {
+  const samples = Array.from({ length: 10 }, (_, i) => {
     const wave = Math.sin(i / 5) + Math.sin(i / 2.3) / 2;
-    const share = carried ? Math.min(1, i / 20) : 0;
+    const share = carried ? Math.min(1, i / 4) : 0;
     const all = 60_000_000 + wave * 4_000_000;
-    return { at: new Date(now - (60 - i) * 10_000).toISOString(), friends_bps: Math.round(all * 0.7 * share), peers_bps: Math.round(all * 0.15 * share), edge_bps: Math.round(all * (1 - 0.85 * share)) };
+    return { at: new Date(now - (10 - i) * 60_000).toISOString(), friends_bps: Math.round(all * 0.7 * share), peers_bps: Math.round(all * 0.15 * share), edge_bps: Math.round(all * (1 - 0.85 * share)) };
   });
   return {
     as_of: ago(0), node_bytes: 18_500_000_000, since: ago(83 * MINUTE), bytes: { friends: carried ? 18_400_000_000 : 0, peers: carried ? 4_100_000_000 : 0, edge: 6_900_000_000 },

@@ -103,6 +103,17 @@ async fn a_node_is_who_has_its_key_and_only_once() -> Result<()> {
             "a copy of the identity: {copy}"
         );
 
+        // What opened a connection once opens no other, not even where the first is over.
+        let link = invite(&sandbox.owner().await?, "identity", "Heard").await?;
+        let key = Key::new();
+        let heard = enrol(&link, &key, "Heard").await??;
+        let line = Line::open(origin, &key, heard, RunId::new()).await?;
+        let hello = line.hello.clone();
+        drop(line);
+        let replayed = Line::replay(origin, hello).await.err();
+        let code = replayed.context("what was heard is let in")?.code();
+        ensure!(code == Code::Unauthenticated, "a replayed hello: {code}");
+
         let light = Light::watch(sandbox, "identity").await?;
         until(&light, "the first goes on", |counts| {
             counts.by_node.contains_key(&first.node)

@@ -110,6 +110,35 @@ fn the_lesser_word_counts() {
 }
 
 #[test]
+fn a_claim_is_judged_by_what_could_be_signed() {
+    // Half a minute behind, as pages sign: nothing is odd, and when the page dies just then, nothing is either.
+    let claims = |seconds: u64| {
+        (1..=seconds / 10)
+            .map(|n| claimed(1, n, 5_000_000))
+            .collect()
+    };
+    let receipt = received(1, 30, &[(1, 15_000_000)]);
+    for seconds in [30, 60, 90] {
+        let told = facts(vec![assigned(1)], vec![receipt.clone()], claims(seconds));
+        assert_eq!(odd(&reconcile(&told)), []);
+    }
+    let told = facts(vec![assigned(1)], vec![receipt], claims(180));
+    assert_eq!(odd(&reconcile(&told)), [Oddity::Inflated]);
+    // A viewer that signs for nothing: nothing counts, and the node is not said to lie.
+    let told = facts(vec![assigned(1)], vec![], claims(50));
+    assert_eq!(odd(&reconcile(&told)), []);
+    let told = facts(vec![assigned(1)], vec![], claims(180));
+    assert_eq!(odd(&reconcile(&told)), [Oddity::Unsigned]);
+    // It signs for all at the end: all counts.
+    let late = received(1, 180, &[(1, 90_000_000)]);
+    let reconciled = reconcile(&facts(vec![assigned(1)], vec![late], claims(180)));
+    assert_eq!(
+        (carried(&reconciled, 1), odd(&reconciled)),
+        (90_000_000, vec![])
+    );
+}
+
+#[test]
 fn what_nobody_assigned_counts_for_nothing() {
     let receipt = received(1, 30, &[(1, 9_000_000), (2, 9_000_000)]);
     let claims = vec![claimed(1, 1, 9_000_000), claimed(2, 1, 9_000_000)];

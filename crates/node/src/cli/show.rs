@@ -40,7 +40,7 @@ pub(super) fn status(status: &Status) -> String {
             let now = match (&stream.trouble, stream.active) {
                 (Some(trouble), _) => trouble.clone(),
                 (None, true) => format!("{} viewers, {}", stream.viewers, rate(stream.bitrate_bps)),
-                (None, false) => "not on air".to_owned(),
+                (None, false) => "no viewer needs you now".to_owned(),
             };
             let _ = writeln!(text, "  \"{}\" by {}: {now}", stream.title, stream.streamer);
         }

@@ -38,6 +38,9 @@ struct Known {
     facts: SessionFacts,
 }
 
+/// What does not add up, by session, node and kind.
+type Findings = BTreeMap<(SessionId, NodeId, &'static str), (StreamId, ByteCount)>;
+
 /// A contribution's key: session, node, minute.
 type Key = (SessionId, NodeId, i64);
 
@@ -94,6 +97,7 @@ impl Carrying {
             let reconciled = economy::reconcile(&known.facts);
             written.add(*session, known.stream, &reconciled, &before);
         }
+        forget_explained(&transaction, &sessions, &written.findings).await?;
         written.write(&transaction).await?;
         transaction.commit().await?;
         Ok(sessions.len())
@@ -257,7 +261,7 @@ async fn contributions(
 struct Written {
     contributions: BTreeMap<Key, (StreamId, Contribution)>,
     minutes: BTreeMap<(SessionId, i64), (StreamId, Sources)>,
-    findings: BTreeMap<(SessionId, NodeId, &'static str), (StreamId, ByteCount)>,
+    findings: Findings,
     days: BTreeSet<(StreamId, i64)>,
 }
 
@@ -387,9 +391,38 @@ impl Written {
     }
 }
 
+/// What was odd and was explained since is no evidence any more.
+async fn forget_explained(
+    connection: &impl ConnectionTrait,
+    sessions: &[Uuid],
+    found: &Findings,
+) -> Result<(), StorageError> {
+    let columns = ["session_id", "node_id", "kind"];
+    for row in connection
+        .query_all(&select("findings", &columns, sessions))
+        .await?
+    {
+        let (session, node) = (session_of(&row)?, node_of(&row)?);
+        let kind: String = row.try_get("", "kind")?;
+        let still = found
+            .keys()
+            .any(|known| *known == (session, node, kind.as_str()));
+        if !still {
+            let explained = Query::delete()
+                .from_table(iden("findings"))
+                .and_where(Expr::col(iden("session_id")).eq(session.as_uuid()))
+                .and_where(Expr::col(iden("node_id")).eq(node.as_uuid()))
+                .and_where(Expr::col(iden("kind")).eq(kind))
+                .take();
+            connection.execute(&explained).await?;
+        }
+    }
+    Ok(())
+}
+
 async fn write_findings(
     connection: &impl ConnectionTrait,
-    findings: BTreeMap<(SessionId, NodeId, &'static str), (StreamId, ByteCount)>,
+    findings: Findings,
 ) -> Result<(), StorageError> {
     let now = now_ms();
     let rows = findings

@@ -396,11 +396,14 @@ async fn late_facts_are_counted_as_if_in_time(database: Database) {
         carrying.delivered(stream, 0).await.unwrap().friends,
         ByteCount::ZERO
     );
+    let odd = async || carrying.health(told.node, 0).await.unwrap().findings;
+    assert_eq!(odd().await, 1, "a node that nobody gave it");
     carrying.apply(CONSUMER, &[told.claims()]).await.unwrap();
     carrying.apply(CONSUMER, &told.beginning()).await.unwrap();
     settle(&database).await;
     let delivered = carrying.delivered(stream, 0).await.unwrap();
     assert_eq!(delivered.friends, ByteCount::new(17_500_000));
+    assert_eq!(odd().await, 0, "what was explained since is no evidence");
 }
 
 async fn what_a_session_takes_may_rise(database: Database) {

@@ -20,6 +20,7 @@ const HABITS: Habits = Habits {
     ahead: Duration::from_secs(6),
     one_peer: Duration::from_secs(4),
     short: Duration::from_secs(2),
+    signs: true,
 };
 /// Between two arrivals.
 const APART: Duration = Duration::from_millis(250);

@@ -179,6 +179,21 @@ impl Watchers {
         self.act(&act).await.map(drop)
     }
 
+    /// Opens watch pages one by one, each when the one before plays; the first `stay` of them stay. Answers how long
+    /// each took to its first moving picture; `None`: it has none after two minutes.
+    pub async fn come(
+        &mut self,
+        url: &str,
+        (count, stay): (usize, usize),
+        delay: &str,
+    ) -> Result<Vec<Option<Duration>>> {
+        let act = json!({ "do": "come", "url": url, "count": count, "stay": stay, "delay": delay });
+        let answer = self.act(&act).await?;
+        let startups: Vec<Option<u64>> = serde_json::from_value(answer["startups"].clone())?;
+        let each = startups.into_iter();
+        Ok(each.map(|ms| ms.map(Duration::from_millis)).collect())
+    }
+
     /// Opens a page of p2p-media-loader's that knows nothing of us.
     pub async fn stock(&mut self, session: &Value) -> Result<()> {
         let act = json!({ "do": "stock", "session": session });

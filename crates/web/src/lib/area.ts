@@ -14,8 +14,10 @@ export interface Moment {
   edge: number;
 }
 
-/** Samples come every 10 s; between those further apart nothing was heard. */
-const GAP_MS = 35_000;
+/** Each sample stands for this time from its moment on. */
+export const SAMPLE_MS = 60_000;
+/** Between samples further apart nothing was heard. */
+const GAP_MS = 2.5 * SAMPLE_MS;
 
 export function moments(samples: readonly Sample[]): Moment[] {
   return samples
@@ -49,7 +51,8 @@ function runs(all: readonly Moment[]): Moment[][] {
     if (last && before && moment.at - before.at <= GAP_MS) last.push(moment);
     else found.push([moment]);
   }
-  return found;
+  // The last of each goes on to its end: also one alone is seen.
+  return found.map((run) => [...run, ...run.slice(-1).map((last) => ({ ...last, at: last.at + SAMPLE_MS }))]);
 }
 
 /** `42 %`; never a hundred unless it is. */

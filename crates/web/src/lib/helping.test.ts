@@ -51,16 +51,20 @@ describe('joining', () => {
 describe('who delivers', () => {
   const at = (s: number) => new Date(s * 1000).toISOString();
   const sample = (s: number, friends: number, peers: number, edge: number): Sample => ({ at: at(s), friends_bps: friends, peers_bps: peers, edge_bps: edge });
-  const scale = { now: 100_000, spanMs: 100_000, low: 0, high: 100, width: 100, height: 100 };
+  const scale = { now: 600_000, spanMs: 600_000, low: 0, high: 100, width: 100, height: 100 };
 
   test('layers stand on one another', () => {
-    const all = moments([sample(100, 50, 20, 30), sample(90, 50, 0, 50)]);
-    expect(area(all, 'friends', scale)).toBe('M90 50L100 50L100 100L90 100Z');
-    expect(area(all, 'edge', scale)).toBe('M90 0L100 0L100 30L90 50Z');
+    const all = moments([sample(540, 50, 20, 30), sample(480, 50, 0, 50)]);
+    expect(area(all, 'friends', scale)).toBe('M80 50L90 50L100 50L100 100L90 100L80 100Z');
+    expect(area(all, 'edge', scale)).toBe('M80 0L90 0L100 0L100 30L90 30L80 50Z');
+  });
+
+  test('a minute alone is seen', () => {
+    expect(area(moments([sample(60, 50, 0, 0)]), 'friends', scale)).toBe('M10 50L20 50L20 100L10 100Z');
   });
 
   test('where nothing was heard, nothing is drawn', () => {
-    const all = moments([sample(10, 50, 0, 0), sample(20, 50, 0, 0), sample(90, 50, 0, 0), sample(100, 50, 0, 0)]);
+    const all = moments([sample(60, 50, 0, 0), sample(120, 50, 0, 0), sample(420, 50, 0, 0), sample(480, 50, 0, 0)]);
     expect(area(all, 'friends', scale).match(/M/g)).toHaveLength(2);
     expect(area([], 'friends', scale)).toBe('');
   });

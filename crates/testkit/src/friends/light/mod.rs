@@ -56,6 +56,8 @@ pub struct Habits {
     pub one_peer: Duration,
     /// With less than this left to play, the edge is asked; zero: peers are always waited for.
     pub short: Duration,
+    /// It signs receipts while it watches; else only when it leaves, if it does.
+    pub signs: bool,
 }
 
 impl Default for Habits {
@@ -65,6 +67,7 @@ impl Default for Habits {
             ahead: Duration::from_secs(4),
             one_peer: Duration::from_secs(2),
             short: Duration::ZERO,
+            signs: true,
         }
     }
 }
@@ -188,7 +191,9 @@ impl Light {
         };
         let taking = Shutdown::new();
         taking.spawn_until_cancelled(watching.run());
-        taking.spawn_until_cancelled(receipts(session.clone(), shared.clone()));
+        if habits.signs {
+            taking.spawn_until_cancelled(receipts(session.clone(), shared.clone()));
+        }
         Ok(Self {
             session,
             shared,

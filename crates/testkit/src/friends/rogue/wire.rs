@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 use ed25519_dalek::{Signer, SigningKey};
 use proto::node::{
-    ConnectRequest, ConnectResponse, EnrolRequest, Hello, SignedReport, Welcome,
+    Challenge, ConnectRequest, ConnectResponse, EnrolRequest, Hello, SignedReport, Welcome,
     connect_request::Message as Up, connect_response::Message as Down, node_client::NodeClient,
 };
 use tokio::{sync::mpsc, time::timeout};
@@ -105,6 +105,8 @@ pub struct Line {
     down: Streaming<ConnectResponse>,
     /// As it was welcomed.
     pub welcome: Welcome,
+    /// What it said to be welcomed.
+    pub hello: Hello,
 }
 
 async fn hear(down: &mut Streaming<ConnectResponse>) -> Result<Down, Status> {
@@ -122,10 +124,32 @@ impl Line {
 
     /// The same over a connection that is there.
     pub async fn open_on(
-        mut connection: NodeClient<Channel>,
+        connection: NodeClient<Channel>,
         key: &Key,
         node: NodeId,
         run: RunId,
+    ) -> Result<Self, Status> {
+        let hello = |challenge: &Challenge| {
+            let named = [node.as_uuid(), run.as_uuid()];
+            let signed: [&[u8]; 3] = [&challenge.nonce, named[0].as_bytes(), named[1].as_bytes()];
+            Hello {
+                node_id: node.to_string(),
+                run_id: run.to_string(),
+                signature: key.sign("streamr/connect/1", &signed),
+                version: "0.0.0-rogue".to_owned(),
+            }
+        };
+        Self::greet(connection, hello).await
+    }
+
+    /// Says what another connection was welcomed for.
+    pub async fn replay(origin: &str, hello: Hello) -> Result<Self, Status> {
+        Self::greet(client(origin).await?, |_| hello).await
+    }
+
+    async fn greet(
+        mut connection: NodeClient<Channel>,
+        hello: impl FnOnce(&Challenge) -> Hello,
     ) -> Result<Self, Status> {
         let (up, said) = mpsc::channel(WAITING);
         let connected = connection.connect(ReceiverStream::new(said)).await?;
@@ -133,21 +157,19 @@ impl Line {
         let Down::Challenge(challenge) = hear(&mut down).await? else {
             return Err(Status::internal("no challenge came first"));
         };
-        let named = [node.as_uuid(), run.as_uuid()];
-        let signed: [&[u8]; 3] = [&challenge.nonce, named[0].as_bytes(), named[1].as_bytes()];
-        let hello = Hello {
-            node_id: node.to_string(),
-            run_id: run.to_string(),
-            signature: key.sign("streamr/connect/1", &signed),
-            version: "0.0.0-rogue".to_owned(),
-        };
-        let hello = ConnectRequest {
-            message: Some(Up::Hello(hello)),
+        let hello = hello(&challenge);
+        let said = ConnectRequest {
+            message: Some(Up::Hello(hello.clone())),
         };
         let gone = |_| Status::cancelled("the coordinator hung up");
-        up.send(hello).await.map_err(gone)?;
+        up.send(said).await.map_err(gone)?;
         match hear(&mut down).await? {
-            Down::Welcome(welcome) => Ok(Self { up, down, welcome }),
+            Down::Welcome(welcome) => Ok(Self {
+                up,
+                down,
+                welcome,
+                hello,
+            }),
             other => Err(Status::internal(format!("no welcome but {other:?}"))),
         }
     }
