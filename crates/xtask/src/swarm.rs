@@ -26,17 +26,21 @@ pub(crate) fn run(root: &Path, arguments: &[OsString]) -> Result<()> {
     let target = root.join(named.unwrap_or_else(|| "target".into()));
     web::build(root, false)?;
     say("building streamr, streamr-node and the bench");
-    let release = ["build", "--quiet", "--release"];
-    succeed(
-        cargo(root)
-            .args(release)
-            .args(["-p", "streamr", "-p", "node"]),
-    )?;
-    succeed(
-        cargo(root)
-            .args(release)
-            .args(["-p", "testkit", "--example", "swarm"]),
-    )?;
+    // All at once: apart, they would be built from dependencies with other features, each for itself.
+    succeed(cargo(root).args([
+        "build",
+        "--quiet",
+        "--release",
+        "--package",
+        "streamr",
+        "--package",
+        "node",
+        "--package",
+        "testkit",
+        "--bins",
+        "--example",
+        "swarm",
+    ]))?;
     let bench = target.join("release/examples/swarm");
     let mut command = if is_root() {
         // Networks, mounts and processes that end with it, whatever ends it.

@@ -326,9 +326,9 @@ describe('what is shown', () => {
     ]);
   });
 
-  test('segments of 2 s are asked of an edge 3 s before they play, and all of them while nobody else is there', () => {
+  test('segments of 2 s are asked of an edge 3 s before they play, and sooner while nobody else is there', () => {
     expect(windows(2, false)).toEqual({ highDemandTimeWindow: 3, httpDownloadTimeWindow: 5 });
-    expect(windows(2, true)).toEqual({ highDemandTimeWindow: 7, httpDownloadTimeWindow: 5 });
+    expect(windows(2, true)).toEqual({ highDemandTimeWindow: 5, httpDownloadTimeWindow: 5 });
   });
 
   test('a segment without an answer is asked for again, some times, while the publisher is there', () => {

@@ -7,8 +7,8 @@ export const JUMP_AFTER_TARGETS = 8;
 
 /** A segment that begins within this time of what plays is fetched from an edge. */
 const URGENT_TARGETS = 1.5;
-/** While no peer is there, an edge is asked for all that is wanted ahead: there is nobody to wait for. */
-const ALONE_TARGETS = 3.5;
+/** While no peer is there, an edge is asked so much sooner: it may hang for a moment, and nobody else has anything. */
+const ALONE_TARGETS = 2.5;
 /** One that nobody has is fetched by one of the viewers within this time. */
 const SEED_TARGETS = 2.5;
 
