@@ -352,7 +352,7 @@ async fn receipts_for_a_node_that_was_not_given_earn_nothing() -> Result<()> {
 }
 
 #[tokio::test]
-async fn receipts_that_are_held_back_harm_nobody() -> Result<()> {
+async fn receipts_that_are_held_back_count_once_they_come() -> Result<()> {
     let sandbox = shared().await?;
     scenario(sandbox, async {
         let slug = "hoarded";
@@ -404,11 +404,6 @@ async fn receipts_that_are_held_back_harm_nobody() -> Result<()> {
         // A whole session's receipt comes last of all, and counts as if it had come in time.
         let all = signed + late.leave().await?.bytes.friends;
         counts(all, 2).await?;
-        let listed = friends(&owner, slug).await?;
-        ensure!(
-            listed.iter().all(|friend| friend["status"] == "online"),
-            "{listed:?}"
-        );
         Ok(())
     })
     .await

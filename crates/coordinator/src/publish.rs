@@ -52,6 +52,8 @@ impl PublishAuthority {
         request: AuthorizePublishRequest,
     ) -> Result<AuthorizePublishResponse, Error> {
         let ingest: InstanceId = proto::convert::field(&request.instance_id, "instance_id")?;
+        // Its id says since when: a key that is changed while it is looked up was changed after.
+        let publish = PublishId::new();
         // The right key always passes: who guesses from the owner's address can't lock him out.
         let stream = match StreamKey::parse(&request.stream_key) {
             Ok(key) => self.find(self.keys.hash(&key)).await?,
@@ -74,7 +76,6 @@ impl PublishAuthority {
         if !returns {
             self.check(&stream).await?;
         }
-        let publish = PublishId::new();
         if let Some(live) = self.live.get(stream.id)
             && live.ingest != ingest
         {

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{HashSet, VecDeque},
+    ops::Range,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -96,12 +97,15 @@ impl Served {
         }
     }
 
-    /// The minutes that ended after this, Unix time in milliseconds, and the one that runs.
-    pub(crate) fn minutes(&self, after_ms: i64) -> Vec<ServedMinute> {
+    /// The minutes of which something lies within, Unix time in milliseconds.
+    pub(crate) fn minutes(&self, within: &Range<i64>) -> Vec<ServedMinute> {
         let counts = self.0.lock();
         let minutes = counts.minutes.iter().copied();
         minutes
-            .filter(|minute| minute.began_ms.saturating_add(60_000) > after_ms)
+            .filter(|minute| {
+                minute.began_ms < within.end
+                    && minute.began_ms.saturating_add(60_000) > within.start
+            })
             .collect()
     }
 
@@ -179,11 +183,15 @@ mod tests {
         drop(cut);
         // Asked for its head alone.
         drop(served.body(data.clone(), To::Viewer));
-        assert!(served.minutes(i64::MAX).is_empty());
-        let total = served.minutes(0).iter().fold((0, 0), |sum, minute| {
-            let (viewers, nodes) = (minute.to_viewers.get(), minute.to_nodes.get());
-            (sum.0 + viewers, sum.1 + nodes)
-        });
+        assert!(served.minutes(&(0..1)).is_empty());
+        assert!(served.minutes(&(i64::MAX - 1..i64::MAX)).is_empty());
+        let total = served
+            .minutes(&(0..i64::MAX))
+            .iter()
+            .fold((0, 0), |sum, minute| {
+                let (viewers, nodes) = (minute.to_viewers.get(), minute.to_nodes.get());
+                (sum.0 + viewers, sum.1 + nodes)
+            });
         assert_eq!(total, (data.len() as u64, CHUNK as u64));
     }
 }

@@ -1,6 +1,6 @@
 //! A stream as it is delivered: its window, its FLV fan-out, its viewers.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use hls::{Flavour, Skip};
 use parking_lot::Mutex;
@@ -141,10 +141,10 @@ impl Stream {
         self.sessions.total()
     }
 
-    /// What was sent of its segments in the minutes that ended after this, Unix time in milliseconds: those of the
-    /// last hours are known.
-    pub fn served(&self, after_ms: i64) -> Vec<ServedMinute> {
-        self.served.minutes(after_ms)
+    /// What was sent of its segments in the minutes of a time, Unix time in milliseconds: those of the last hours are
+    /// known.
+    pub fn served(&self, within: &Range<i64>) -> Vec<ServedMinute> {
+        self.served.minutes(within)
     }
 
     /// Sessions that a token opened here within `age`, while the stream is restricted.

@@ -12,7 +12,7 @@ use types::{Bitrate, ByteCount, NodeId, RunId};
 pub const MINUTE_MS: i64 = 60_000;
 /// Media that a viewer may take beyond the time it watches: the window, when it begins.
 const BURST_MS: i64 = 30_000;
-/// How far a stream's bitrate may exceed what was noted when a node was assigned, in percent of it.
+/// How far a stream's bitrate may exceed the highest that was told while a node was given, in percent of it.
 const SLACK_PERCENT: u128 = 150;
 /// The time before the first receipt that it may speak of.
 const FIRST_SPAN_MS: i64 = 60_000;
@@ -344,7 +344,13 @@ pub fn reconcile(facts: &SessionFacts) -> Reconciled {
         let claim = claimed.get(&node).unwrap_or(&nothing);
         let receipt = verified.nodes.get(&node).unwrap_or(&nothing);
         let is_assigned = facts.assigned.iter().any(|given| given.node == node);
-        findings.extend(judge(node, is_assigned, excused(facts, claim), receipt));
+        let judged = if is_assigned {
+            excused(facts, claim)
+        } else {
+            claim.total()
+        };
+        let silent = told == 0;
+        findings.extend(judge(node, is_assigned, silent, judged, receipt.total()));
         if !is_assigned {
             continue;
         }
@@ -405,23 +411,23 @@ fn excused(facts: &SessionFacts, claim: &Growth) -> u64 {
     claim.total() - lately
 }
 
-/// `claimed`: what is to be judged of a claim.
-fn judge(node: NodeId, is_assigned: bool, claimed: u64, receipt: &Growth) -> Option<Finding> {
-    let received = receipt.total();
+/// `claimed`: what is to be judged of a claim; `silent`: the viewer signed for nothing, from whomever.
+fn judge(
+    node: NodeId,
+    is_assigned: bool,
+    silent: bool,
+    claimed: u64,
+    received: u64,
+) -> Option<Finding> {
     let wonder = (received / 100 * WONDER_PERCENT).saturating_add(WONDER_BYTES);
-    let (oddity, bytes) = if !is_assigned && claimed > 0 {
-        (Oddity::Unassigned, claimed)
-    } else if !is_assigned && received > 0 {
-        (Oddity::Foreign, received)
-    } else if claimed > received.saturating_add(wonder) {
-        let oddity = if received == 0 {
-            Oddity::Unsigned
-        } else {
-            Oddity::Inflated
-        };
-        (oddity, claimed - received)
-    } else {
-        return None;
+    let (oddity, bytes) = match (is_assigned, silent) {
+        (false, _) if claimed > 0 => (Oddity::Unassigned, claimed),
+        (false, _) if received > 0 => (Oddity::Foreign, received),
+        (true, true) if claimed > wonder => (Oddity::Unsigned, claimed),
+        (true, false) if claimed > received.saturating_add(wonder) => {
+            (Oddity::Inflated, claimed - received)
+        }
+        _ => return None,
     };
     Some(Finding {
         node,

@@ -328,6 +328,11 @@ impl Control {
             let mut reporter = self.server.reporter.lock();
             reporter.close(&identity, self.server.node_id, clock::unix_ms());
         }
+        self.say_waiting(session).await
+    }
+
+    /// Says the reports that are due, as many as may be on their way.
+    async fn say_waiting(&self, session: &Session) -> Result<(), Over> {
         loop {
             let now = std::time::Instant::now();
             let next = self.server.reporter.lock().next(session.connection, now);

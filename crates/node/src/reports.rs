@@ -18,6 +18,8 @@ use crate::identity::Identity;
 const MAX_WAITING: usize = 16 * 1024 * 1024;
 /// A report's span, as the coordinator accepts it.
 const MAX_SPAN_MS: i64 = 60_000;
+/// Reports that are said and not kept yet: further ones wait until some are. Offers and heartbeats go between them.
+const MAX_SAID: usize = 64;
 /// One that is not kept after this long is said again: the coordinator heard it, and could not write it.
 const AGAIN: Duration = Duration::from_secs(25);
 
@@ -136,14 +138,19 @@ impl Reporter {
         }
     }
 
-    /// The next report that was not said on this connection, or so long ago that it is said again.
+    /// The next report that was not said on this connection, or so long ago that it is said again; none while
+    /// many are being written.
     pub(crate) fn next(&mut self, connection: u64, now: Instant) -> Option<SignedReport> {
-        let unsaid = |report: &&mut Report| {
+        let is_due = |report: &Report| {
             report.said.is_none_or(|(on, at)| {
                 on != connection || now.saturating_duration_since(at) >= AGAIN
             })
         };
-        let report = self.waiting.iter_mut().find(unsaid)?;
+        let said = self.waiting.iter().filter(|report| !is_due(report)).count();
+        if said >= MAX_SAID {
+            return None;
+        }
+        let report = self.waiting.iter_mut().find(|report| is_due(report))?;
         report.said = Some((connection, now));
         Some(SignedReport {
             body: report.body.clone(),
@@ -253,6 +260,29 @@ mod tests {
             "one that is refused is not said for ever"
         );
         assert_eq!(later.next(2, now), None);
+    }
+
+    #[test]
+    fn only_so_many_are_said_at_once() {
+        let (identity, node, run) = (Identity::generate(), NodeId::new(), RunId::new());
+        let mut reporter = Reporter::new(run, 0, Vec::new());
+        for at in 1..=500 {
+            reporter.add(Bytes::from_static(b"a"), 1, 0);
+            reporter.close(&identity, node, at);
+        }
+        let now = Instant::now();
+        let said = |reporter: &mut Reporter, now| {
+            std::iter::from_fn(|| reporter.next(1, now))
+                .map(|report| decode(&report).sequence)
+                .collect::<Vec<_>>()
+        };
+        let first = said(&mut reporter, now);
+        assert_eq!(first.len(), MAX_SAID);
+        for sequence in &first[..10] {
+            reporter.kept(run, *sequence);
+        }
+        assert_eq!(said(&mut reporter, now).len(), 10, "as many as were kept");
+        assert_eq!(said(&mut reporter, now + AGAIN).len(), MAX_SAID, "again");
     }
 
     #[test]

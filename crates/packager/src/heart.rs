@@ -19,6 +19,8 @@ use crate::{Settings, registry::Registry};
 /// How often.
 const EVERY: Duration = Duration::from_secs(1);
 
+/// So much of the past is told in one heartbeat at most: the next goes on from there.
+const TOLD_AT_ONCE_MS: i64 = 3_600_000;
 /// What was sent in the minutes before the last heartbeat that a coordinator heard is told again: it may have died
 /// before it wrote that.
 const TOLD_AGAIN_MS: i64 = 120_000;
@@ -82,15 +84,16 @@ impl Heart {
 
     /// Beats for one coordinator, forever.
     pub(crate) async fn beat(self, mut coordinator: Coordinator) {
-        // It has not heard of anything yet.
-        let mut heard_ms = 0;
+        // Nothing was sent before.
+        let mut heard_ms = unix_ms();
         loop {
-            let now_ms = unix_ms();
+            let told_ms = unix_ms().min(heard_ms.saturating_add(TOLD_AT_ONCE_MS));
+            let told = heard_ms - TOLD_AGAIN_MS..told_ms;
             let heartbeat = HeartbeatRequest {
                 instance_id: self.instance.to_string(),
                 kinds: self.kinds.clone(),
                 address: self.address.clone(),
-                viewers: self.registry.viewers(heard_ms - TOLD_AGAIN_MS),
+                viewers: self.registry.viewers(&told),
                 stream_ids: Vec::new(),
                 playback_url: self.playback_url.clone(),
                 http_address: self.http_address.clone(),
@@ -98,7 +101,7 @@ impl Heart {
             };
             let beat = timeout(CALL_TIMEOUT, coordinator.heartbeat(heartbeat)).await;
             if matches!(beat, Ok(Ok(_))) {
-                heard_ms = now_ms;
+                heard_ms = told_ms;
             } else {
                 metrics::counter!("streamr_coordinator_failures_total", "call" => "heartbeat")
                     .increment(1);

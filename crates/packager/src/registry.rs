@@ -1,6 +1,6 @@
 //! The streams this packager delivers, and who feeds each of them.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, ops::Range, sync::Arc, time::Duration};
 
 use delivery::Stream;
 use parking_lot::Mutex;
@@ -120,8 +120,8 @@ impl Registry {
             .map(|entry| Arc::clone(&entry.stream))
     }
 
-    /// Viewers of each stream, and what was sent in the minutes that ended after this, Unix time in milliseconds.
-    pub(crate) fn viewers(&self, after_ms: i64) -> Vec<StreamViewers> {
+    /// Viewers of each stream, and what was sent in the minutes of this time, Unix time in milliseconds.
+    pub(crate) fn viewers(&self, told: &Range<i64>) -> Vec<StreamViewers> {
         self.streams()
             .iter()
             .map(|stream| StreamViewers {
@@ -129,7 +129,7 @@ impl Registry {
                 viewers: stream.viewers(),
                 sessions: stream.sessions_opened(),
                 minutes: stream
-                    .served(after_ms)
+                    .served(told)
                     .into_iter()
                     .map(|minute| ServedMinute {
                         began_ms: minute.began_ms,

@@ -97,7 +97,7 @@ pub(crate) struct DeliveryView {
     saved: Saved,
     /// Who carries, the most first.
     nodes: Vec<NodeView>,
-    /// The last ten minutes, oldest first.
+    /// The last ten minutes that are over, oldest first.
     samples: Vec<Sample>,
 }
 
@@ -139,13 +139,20 @@ pub(crate) async fn read(
         .minutes(stream.id, first.max(ms(now) - SAMPLED_MS))
         .await?;
     let this_minute = ms(now).div_euclid(SAMPLE_MS) * SAMPLE_MS;
-    let last = minutes.iter().rfind(|minute| minute.began_ms < this_minute);
-    let rates_bps = last.map_or_else(Sources::default, |minute| Sources {
-        friends: rate(minute.friends),
-        peers: rate(minute.peers),
-        edge: rate(minute.edge),
-    });
-    let samples = minutes.iter().map(|minute| Sample {
+    // The minute that runs is not whole yet.
+    let whole = || {
+        minutes
+            .iter()
+            .filter(|minute| minute.began_ms < this_minute)
+    };
+    let rates_bps = whole()
+        .next_back()
+        .map_or_else(Sources::default, |minute| Sources {
+            friends: rate(minute.friends),
+            peers: rate(minute.peers),
+            edge: rate(minute.edge),
+        });
+    let samples = whole().map(|minute| Sample {
         at: at(minute.began_ms),
         friends_bps: rate(minute.friends),
         peers_bps: rate(minute.peers),

@@ -125,7 +125,7 @@ pub(crate) struct SentReceipts {
 /// Receipts that are kept.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct KeptReceipts {
-    /// The highest counter that is kept: nothing up to it need be sent again.
+    /// The highest counter that is kept: of the receipts of one epoch, nothing up to it need be sent again.
     kept: u64,
 }
 

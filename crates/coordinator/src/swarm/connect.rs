@@ -30,7 +30,7 @@ const ENDING: Duration = Duration::from_millis(500);
 /// The longest message from a node: a report of some thousand deliveries.
 pub(crate) const MAX_MESSAGE: usize = 512 * 1024;
 /// Reports of a node that are being written; it is not listened to while there are more.
-const MAX_KEEPING: usize = 32;
+const MAX_KEEPING: usize = 8;
 /// Messages a node may send a second, over ten seconds.
 const MAX_PER_SECOND: u32 = 500;
 /// The longest name, in characters.

@@ -129,6 +129,14 @@ fn a_claim_is_judged_by_what_could_be_signed() {
     assert_eq!(odd(&reconcile(&told)), []);
     let told = facts(vec![assigned(1)], vec![], claims(180));
     assert_eq!(odd(&reconcile(&told)), [Oddity::Unsigned]);
+    // It signs for what came from elsewhere: then the node lies.
+    let mut elsewhere = received(1, 30, &[]);
+    elsewhere.edge = ByteCount::new(15_000_000);
+    let told = facts(vec![assigned(1)], vec![elsewhere.clone()], claims(180));
+    assert_eq!(odd(&reconcile(&told)), [Oddity::Inflated]);
+    // For whom it was not given to, nothing is excused.
+    let told = facts(vec![], vec![elsewhere], vec![claimed(1, 5, 5_000)]);
+    assert_eq!(odd(&reconcile(&told)), [Oddity::Unassigned]);
     // It signs for all at the end: all counts.
     let late = received(1, 180, &[(1, 90_000_000)]);
     let reconciled = reconcile(&facts(vec![assigned(1)], vec![late], claims(180)));

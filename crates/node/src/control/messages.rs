@@ -43,6 +43,7 @@ impl Control {
                 if let Ok(run) = run_id.parse() {
                     self.server.reporter.lock().kept(run, sequence);
                 }
+                self.say_waiting(session).await?;
             }
             Down::Ping(ping) => session.say(Up::Pong(Pong { nonce: ping.nonce })).await?,
             Down::MeasureUpload(asked) => {

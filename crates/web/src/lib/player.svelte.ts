@@ -23,6 +23,8 @@ const REBUILD_AFTER_MS = 10_000;
 /** After a stall longer than this, some buffer is gathered first: else the next one is near. */
 const REFILL_AFTER_MS = 500;
 const REFILL_AT_MOST_MS = 2500;
+/** Beyond this target duration, a stream that just began is played from its first segment on. */
+const LONG_SEGMENT_S = 4;
 const NATIVE_HLS = 'application/vnd.apple.mpegurl';
 
 export class LivePlayer {
@@ -270,8 +272,14 @@ export class LivePlayer {
     hls.on(Hls.Events.ERROR, (_event, data) => {
       if (hls === this.#hls) this.#onError(data);
     });
+    hls.on(Hls.Events.LEVEL_LOADED, (_event, { details }) => {
+      // Segments of many seconds are not waited for twice.
+      if (details.targetduration > LONG_SEGMENT_S) hls.config.initialLiveManifestSize = 1;
+    });
     const arrived = (_event: unknown, data: FragBufferedData | FragLoadedData): void => {
       this.#failures = 0;
+      // hls.js counts the failures of all servers together, and forgets only those of the one that plays.
+      for (const level of hls.levels) level.fragmentError = 0;
       const part = data.part ? `.${data.part.index}` : '';
       this.stats.last = `${data.frag.sn}${part}`;
     };
@@ -341,7 +349,7 @@ export class LivePlayer {
       case 'repair':
         // Whoever carries the session would be lost with the media source: it begins anew with both.
         if (this.#carry) {
-          this.#rebuild();
+          this.#later(() => this.#rebuild());
           break;
         }
         this.#hls?.recoverMediaError();

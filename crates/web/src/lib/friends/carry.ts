@@ -237,6 +237,7 @@ export class Carry {
       this.#asked.delete(peer);
     }
     const parts = this.#shares.commit(name.number, length, performance.now());
+    for (const { source } of parts) if (source !== EDGE) this.#conduct.prove(source);
     if (parts.length > 0) {
       const sources = [...new Set(parts.map(({ source }) => nameOf(source, this.#carriers.known)))];
       this.#last = `${name.number} from ${sources.join(', ')}`;

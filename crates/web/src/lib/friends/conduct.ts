@@ -22,6 +22,10 @@ export class Conduct {
   /** A segment came from it, whole. */
   good(peer: string): void {
     this.#strikes.delete(peer);
+  }
+
+  /** Bytes of it verified, of a segment that it gave or only began. */
+  prove(peer: string): void {
     this.#proven.add(peer);
   }
 

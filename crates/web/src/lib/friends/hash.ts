@@ -22,7 +22,7 @@ function subtle(): SubtleCrypto | undefined {
 
 /** Starts the worker, where one will be needed: before the first segment is there. */
 export function prepare(): void {
-  if (!subtle() && !withoutWorker) worker ??= start();
+  if (!subtle() && !withoutWorker) running();
 }
 
 export async function sha256(data: ArrayBuffer): Promise<string> {
@@ -35,10 +35,21 @@ function here(data: ArrayBuffer): string {
   return hex(inPage(new Uint8Array(data)));
 }
 
-function inWorker(data: ArrayBuffer): Promise<string> {
-  worker ??= start();
-  const { port, waiting } = worker;
-  const id = worker.next++;
+/** Some pages may start none. */
+function running(): typeof worker {
+  try {
+    return (worker ??= start());
+  } catch {
+    withoutWorker = true;
+    return undefined;
+  }
+}
+
+function inWorker(data: ArrayBuffer): Promise<string> | string {
+  const its = running();
+  if (!its) return here(data);
+  const { port, waiting } = its;
+  const id = its.next++;
   return new Promise((resolve) => {
     waiting.set(id, { data, resolve });
     // A copy: the bytes are played, and given to others, meanwhile.

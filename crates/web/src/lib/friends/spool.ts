@@ -62,14 +62,14 @@ export class Spool {
     void this.#try();
   }
 
-  /** The page ends: what the server didn't confirm yet is sent, and kept for the next page. */
+  /** The page ends: what the server didn't confirm yet is kept for the next page, and the newest of it sent. */
   leave(last: Receipt | undefined): void {
     if (last) this.#waiting = thinned([...this.#waiting, last]);
     clearTimeout(this.#timer);
     if (this.#waiting.length === 0) return;
     const post = this.#post(this.#waiting);
     store(post);
-    // The newest says all that the others do, and is small enough to outlive the page.
+    // The newest says as much as the others together, if not when, and is small enough to outlive the page.
     void this.#send(this.#post(this.#waiting.slice(-1)), true).then((outcome) => outcome !== 'away' && forget(post));
   }
 
