@@ -100,7 +100,10 @@ start_rabbitmq() {
     "RABBITMQ_PID_FILE=$rabbitmq/pid"
   )
   as_rabbitmq sh -c 'mkdir "$HOME/log" && echo "[]." >"$RABBITMQ_ENABLED_PLUGINS_FILE"'
-  as_rabbitmq "$programs/rabbitmq-server" >"$rabbitmq/output" 2>&1 &
+  # Each quorum queue keeps three files open, and a run of all tests makes hundreds of queues.
+  # shellcheck disable=SC2016 # the inner shell's limit
+  as_rabbitmq sh -c 'ulimit -n 16384 2>/dev/null || ulimit -n "$(ulimit -Hn)"; exec "$0"' \
+    "$programs/rabbitmq-server" >"$rabbitmq/output" 2>&1 &
   as_rabbitmq "$programs/rabbitmqctl" --quiet wait --timeout 90 "$rabbitmq/pid" >/dev/null \
     || fail "RabbitMQ did not start: $(tail -n 5 "$rabbitmq/output")"
   rabbitmq_url="amqp://guest:guest@127.0.0.1:$port/%2f"
