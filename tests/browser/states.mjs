@@ -36,6 +36,7 @@ async function open(name, state, [size, colorScheme]) {
     viewport: SIZES[size],
     colorScheme,
     reducedMotion: "reduce",
+    userAgent: state.userAgent,
     extraHTTPHeaders: { "x-scenario": name },
     permissions: ["clipboard-read", "clipboard-write"],
   });

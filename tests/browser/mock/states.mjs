@@ -284,8 +284,21 @@ export const states = {
   },
   "friends-message": { path: "/streams/friday-night/friends", shows: "Message to Ana", user: owner, stream: { ...mine, delivery: "friends" }, act: (page) => button(page, "Message Ana") },
   "friends-remove": { path: "/streams/friday-night/friends", shows: "Remove Ana?", user: owner, stream: { ...mine, delivery: "friends" }, act: (page) => button(page, "Remove Ana") },
-  join: { path: "/join#7Yk2fJm9QpXw4nRt8sVbZ1", shows: "What it means for you" },
-  "join-nothing-ready": { path: "/join#7Yk2fJm9QpXw4nRt8sVbZ1", shows: "cargo build --release -p node", answers: { "POST /invites/look": { status: 200, body: { ...data.look, downloads: [] } } } },
+  join: { path: "/join#7Yk2fJm9QpXw4nRt8sVbZ1", shows: "chmod +x streamr-node-linux-x86_64 && ./streamr-node-linux-x86_64 join" },
+  "join-another": {
+    behaves: true, path: "/join#7Yk2fJm9QpXw4nRt8sVbZ1", shows: ".\\streamr-node-windows-x86_64.exe join",
+    act: async (page) => {
+      await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: /^Windows/ }).click()]);
+    },
+  },
+  "join-no-computer": {
+    path: "/join#7Yk2fJm9QpXw4nRt8sVbZ1", shows: "Open on the computer", userAgent: "Mozilla/5.0 (Linux; Android 15; Pixel 9)",
+    act: async (page, { expect }) => {
+      await page.getByText("Open on the computer").waitFor();
+      expect((await page.getByText("streamr-node-linux").count()) === 0, "a phone is given a command");
+    },
+  },
+  "join-nothing-ready": { path: "/join#7Yk2fJm9QpXw4nRt8sVbZ1", shows: "target/release/streamr-node join", answers: { "POST /invites/look": { status: 200, body: { ...data.look, downloads: [] } } } },
   "join-over": { path: "/join#old", shows: "no longer good", answers: { "POST /invites/look": problem(404, "not_found", "no such invite") } },
   "join-no-secret": { path: "/join", shows: "needs the whole link" },
   "join-error": { path: "/join#7Yk2fJm9QpXw4nRt8sVbZ1", shows: "Can’t look at the invite", answers: { "POST /invites/look": broken } },

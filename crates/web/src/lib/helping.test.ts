@@ -42,9 +42,18 @@ describe('joining', () => {
   });
 
   test('is one command, whatever the link holds', () => {
-    expect(joinCommand('http://a/join#x', 'linux')).toBe("./streamr-node join 'http://a/join#x'");
-    expect(joinCommand("http://a/join#x'; rm -rf ~; '", undefined)).toBe("./streamr-node join 'http://a/join#x; rm -rf ~; '");
-    expect(joinCommand('http://a/join#x" & del "', 'windows')).toBe('.\\streamr-node.exe join "http://a/join#x & del "');
+    expect(joinCommand("http://a/join#x'; rm -rf ~; '", undefined)).toBe("target/release/streamr-node join 'http://a/join#x; rm -rf ~; '");
+    expect(joinCommand('http://a/join#x" & del "', 'windows')).toBe('target\\release\\streamr-node.exe join "http://a/join#x & del "');
+  });
+
+  test('runs the file as it was saved', () => {
+    const command = (its: string, file: string) => joinCommand('http://a/join#x', its, file);
+    const linux = 'streamr-node-linux-x86_64';
+    expect(command('linux-x86_64', linux)).toBe(`chmod +x ${linux} && ./${linux} join 'http://a/join#x'`);
+    const mac = 'streamr-node-macos-aarch64';
+    expect(command('macos-aarch64', mac)).toBe(`chmod +x ${mac} && ./${mac} join 'http://a/join#x'`);
+    const windows = 'streamr-node-windows-x86_64.exe';
+    expect(command('windows-x86_64', windows)).toBe(`.\\${windows} join "http://a/join#x"`);
   });
 });
 
