@@ -274,6 +274,18 @@ export const states = {
       await button(page, "Make the invite");
     },
   },
+  "friends-private": { path: "/streams/family/friends", shows: "Make an address for OBS", user: owner, stream: { ...secret, ...mine, delivery: "friends" } },
+  "friends-private-overlay": {
+    path: "/streams/family/friends", shows: "/overlay/family#share=s3cr3t", user: owner, stream: { ...secret, ...mine, delivery: "friends" },
+    act: async (page) => {
+      await button(page, "Make an address for OBS");
+      await button(page, "Show browser source");
+    },
+  },
+  "friends-private-refused": {
+    behaves: true, path: "/streams/family/friends", shows: "the database doesn’t answer", user: owner, stream: { ...secret, ...mine, delivery: "friends" },
+    answers: { "POST /streams/*/links": broken }, act: (page) => button(page, "Make an address for OBS"),
+  },
   "friends-pause": {
     behaves: true,
     path: "/streams/friday-night/friends", shows: "Resume", user: owner, stream: { ...mine, delivery: "friends" },
@@ -315,6 +327,10 @@ export const states = {
       const behind = await page.evaluate(() => [document.documentElement, document.body].map((element) => getComputedStyle(element).backgroundColor).join());
       expect(behind === "rgba(0, 0, 0, 0),rgba(0, 0, 0, 0)", `painted behind: ${behind}`);
     },
+  },
+  "overlay-private": {
+    behaves: true, path: "/overlay/family#share=s3cr3t", shows: "Carried by",
+    answers: { "GET /streams/*/delivery": ({ headers }) => (headers["share-secret"] === "s3cr3t" ? data.delivery() : problem(404, "not_found", "no such stream")) },
   },
   "overlay-nobody": {
     behaves: true, path: "/overlay/friday-night", shows: "Who carries the stream", carried: false,

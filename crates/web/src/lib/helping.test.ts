@@ -6,7 +6,7 @@ import { downloadsFor, system, systemWords } from './device';
 import { bytes } from './format';
 import { joinCommand } from './join';
 import { carrying } from './overlay';
-import { route, secretOf } from './route';
+import { overlayPath, route, secretOf, shareSecret } from './route';
 
 describe('addresses of friends', () => {
   test('lead to their pages', () => {
@@ -20,6 +20,12 @@ describe('addresses of friends', () => {
 
   test('keep their secret behind the #', () => {
     expect([secretOf('#a%2Bb'), secretOf('#a%'), secretOf('')]).toEqual(['a+b', 'a%', '']);
+  });
+
+  test('open a private stream’s overlay by a share link', () => {
+    expect(overlayPath('friday')).toBe('/overlay/friday');
+    const { pathname, hash } = new URL(overlayPath('friday', 'a+b/c='), 'http://a');
+    expect([pathname, shareSecret(hash)]).toEqual(['/overlay/friday', 'a+b/c=']);
   });
 });
 

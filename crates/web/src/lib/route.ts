@@ -57,8 +57,10 @@ export function watchPath(slug: string): string {
   return `/watch/${encodeURIComponent(slug)}`;
 }
 
-export function overlayPath(slug: string): string {
-  return `/overlay/${encodeURIComponent(slug)}`;
+/** With the secret of a share link, where the stream is private. */
+export function overlayPath(slug: string, secret?: string): string {
+  const path = `/overlay/${encodeURIComponent(slug)}`;
+  return secret === undefined ? path : `${path}#share=${encodeURIComponent(secret)}`;
 }
 
 export function studioPath(slug: string, tab: StudioTab): string {
