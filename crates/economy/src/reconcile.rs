@@ -4,7 +4,7 @@
 //! by. So nothing is lost at the edges of minutes, the order in which facts come does not matter, and late facts
 //! are taken as if they had come in time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use types::{Bitrate, ByteCount, NodeId, RunId};
 
@@ -197,6 +197,32 @@ impl Growth {
         parts.fold(0, u64::saturating_add)
     }
 
+    /// The sum up to the end of each minute from `first` on. Each part is looked at once per minute it lasts.
+    fn by_minute(&self, first: i64, minutes: usize) -> Vec<u64> {
+        let mut sums = vec![0_u64; minutes];
+        let place = |at: i64| usize::try_from((at - first).div_euclid(MINUTE_MS)).unwrap_or(0);
+        for (from, to, bytes) in &self.0 {
+            let part = Self(vec![(*from, *to, *bytes)]);
+            let mut before = 0;
+            // The last minute is the one by whose end all of it is there.
+            for at in place((*from).min(*to - 1))..=place(*to - 1) {
+                let Some(sum) = sums.get_mut(at) else {
+                    break;
+                };
+                let end = first.saturating_add((at as i64 + 1).saturating_mul(MINUTE_MS));
+                let until = part.until(end);
+                *sum = sum.saturating_add(until - before);
+                before = until;
+            }
+        }
+        let mut all = 0_u64;
+        for sum in &mut sums {
+            all = all.saturating_add(*sum);
+            *sum = all;
+        }
+        sums
+    }
+
     fn total(&self) -> u64 {
         let bytes = self.0.iter().map(|(_, _, bytes)| *bytes);
         bytes.fold(0, u64::saturating_add)
@@ -216,21 +242,61 @@ fn bytes_in(bitrate: Bitrate, millis: i64) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
-/// What a node could have delivered at most until a time.
-fn possible(assigned: &[Assigned], node: NodeId, at_ms: i64) -> u64 {
-    let spans = assigned.iter().filter(|given| given.node == node);
-    let sums = spans.filter(|given| given.from_ms < at_ms).map(|given| {
-        let until = given.until_ms.unwrap_or(at_ms).min(at_ms);
-        bytes_in(
-            given.bitrate,
-            until.saturating_sub(given.from_ms) + BURST_MS,
-        )
-    });
-    sums.fold(0, u64::saturating_add)
+/// What a node could have delivered at most while it was given, until a time.
+fn possible_while(given: &Assigned, at_ms: i64) -> u64 {
+    let until = given.until_ms.unwrap_or(at_ms).min(at_ms);
+    bytes_in(
+        given.bitrate,
+        until.saturating_sub(given.from_ms) + BURST_MS,
+    )
+}
+
+/// What a node could have delivered at most, asked for times that rise.
+struct Possible<'a> {
+    /// By their beginnings.
+    to_come: std::iter::Peekable<std::vec::IntoIter<&'a Assigned>>,
+    running: Vec<&'a Assigned>,
+    over: u64,
+}
+
+impl<'a> Possible<'a> {
+    fn of(assigned: &'a [Assigned], node: NodeId) -> Self {
+        let spans = assigned.iter().filter(|given| given.node == node);
+        let mut spans: Vec<&Assigned> = spans.collect();
+        spans.sort_by_key(|given| given.from_ms);
+        Self {
+            to_come: spans.into_iter().peekable(),
+            running: Vec::new(),
+            over: 0,
+        }
+    }
+
+    fn until(&mut self, at_ms: i64) -> u64 {
+        while let Some(given) = self.to_come.next_if(|given| given.from_ms < at_ms) {
+            self.running.push(given);
+        }
+        let over = &mut self.over;
+        self.running.retain(|given| {
+            let runs = given.until_ms.is_none_or(|until| until > at_ms);
+            if !runs {
+                *over = over.saturating_add(possible_while(given, at_ms));
+            }
+            runs
+        });
+        let running = self.running.iter();
+        running.fold(*over, |sum, given| {
+            sum.saturating_add(possible_while(given, at_ms))
+        })
+    }
 }
 
 fn minute(at_ms: i64) -> i64 {
     at_ms.div_euclid(MINUTE_MS) * MINUTE_MS
+}
+
+/// How many minutes a time lasts that begins with a minute.
+fn minutes(first: i64, until_ms: i64) -> usize {
+    usize::try_from((until_ms - first).div_euclid(MINUTE_MS) + 1).unwrap_or(0)
 }
 
 /// What the viewer verified, by who sent it.
@@ -249,8 +315,10 @@ fn verified(facts: &SessionFacts) -> Verified {
     let mut epoch = None;
     let mut most: BTreeMap<NodeId, u64> = BTreeMap::new();
     let (mut peers, mut edge, mut before) = (0_u64, 0_u64, 0_i64);
+    let mut at = facts.started_ms;
     for receipt in receipts {
-        let at = receipt.at_ms.min(facts.now_ms);
+        // A page's clock is its own: what it says later is from later, and of no time before there was a session.
+        at = receipt.at_ms.min(facts.now_ms).max(at);
         if epoch != Some(receipt.epoch) {
             epoch = Some(receipt.epoch);
             most.clear();
@@ -317,7 +385,10 @@ fn claims(facts: &SessionFacts) -> (BTreeMap<NodeId, Growth>, Vec<Finding>) {
 /// Bytes that the session could take at most over all its sources.
 fn possible_in_all(facts: &SessionFacts) -> u64 {
     let most = facts.assigned.iter().map(|given| given.bitrate).max();
-    let ended = facts.ended_ms.unwrap_or(facts.now_ms);
+    // Who signs after its end came back.
+    let signed = facts.received.iter().map(|receipt| receipt.at_ms).max();
+    let signed = signed.map_or(facts.started_ms, |at| at.min(facts.now_ms));
+    let ended = facts.ended_ms.map_or(facts.now_ms, |at| at.max(signed));
     let watched = ended.saturating_sub(facts.started_ms) + BURST_MS;
     most.map_or(0, |bitrate| bytes_in(bitrate, watched))
 }
@@ -327,18 +398,18 @@ pub fn reconcile(facts: &SessionFacts) -> Reconciled {
     let verified = verified(facts);
     let (claimed, mut findings) = claims(facts);
     let mut reconciled = Reconciled::default();
-    let nodes: std::collections::BTreeSet<NodeId> = claimed
+    let nodes: BTreeSet<NodeId> = claimed
         .keys()
         .chain(verified.nodes.keys())
         .copied()
         .collect();
     let nothing = Growth::default();
-    let told: u64 = verified
+    let told: u128 = verified
         .nodes
         .values()
         .chain([&verified.peers, &verified.edge])
-        .map(Growth::total)
-        .fold(0, u64::saturating_add);
+        .map(|growth| u128::from(growth.total()))
+        .sum();
     let most = possible_in_all(facts);
     for node in nodes {
         let claim = claimed.get(&node).unwrap_or(&nothing);
@@ -361,15 +432,20 @@ pub fn reconcile(facts: &SessionFacts) -> Reconciled {
         let Some((from, to)) = receipt.span() else {
             continue;
         };
-        let (mut at, mut before) = (minute(from), 0_u64);
+        let first = minute(from);
+        let (mut at, mut before) = (first, 0_u64);
         let end = claim.span().map_or(to, |(_, until)| until.max(to));
-        while at <= end {
+        let length = minutes(first, end);
+        let (claims, receipts) = (
+            claim.by_minute(first, length),
+            receipt.by_minute(first, length),
+        );
+        let mut possible = Possible::of(&facts.assigned, node);
+        for (claimed, received) in claims.into_iter().zip(receipts) {
             let until = at + MINUTE_MS;
-            let receipts = fair(receipt.until(until), told, most);
-            let counted = claim
-                .until(until)
-                .min(receipts)
-                .min(possible(&facts.assigned, node, until))
+            let counted = claimed
+                .min(fair(received, told, most))
+                .min(possible.until(until))
                 .max(before);
             if counted > before {
                 let carried = ByteCount::new(counted - before);
@@ -380,7 +456,7 @@ pub fn reconcile(facts: &SessionFacts) -> Reconciled {
             before = counted;
             at = until;
         }
-        let could = possible(&facts.assigned, node, end + MINUTE_MS);
+        let could = possible.until(end + MINUTE_MS);
         if receipt.total() > could {
             findings.push(Finding {
                 node,
@@ -389,17 +465,17 @@ pub fn reconcile(facts: &SessionFacts) -> Reconciled {
             });
         }
     }
-    reconciled.sources = sources(&verified);
+    reconciled.sources = sources(&verified, &facts.assigned, |part| fair(part, told, most));
     reconciled.findings = findings;
     reconciled
 }
 
 /// A part of receipts that together tell of more than there was: its share of what there was.
-fn fair(part: u64, told: u64, most: u64) -> u64 {
-    if told <= most || told == 0 {
+fn fair(part: u64, told: u128, most: u64) -> u64 {
+    if told <= u128::from(most) {
         return part;
     }
-    let share = u128::from(part) * u128::from(most) / u128::from(told);
+    let share = u128::from(part) * u128::from(most) / told;
     u64::try_from(share).unwrap_or(u64::MAX)
 }
 
@@ -436,34 +512,57 @@ fn judge(
     })
 }
 
-fn sources(verified: &Verified) -> BTreeMap<i64, Sources> {
-    let all = || {
-        verified
-            .nodes
-            .values()
-            .chain([&verified.peers, &verified.edge])
-    };
-    let spans = all().filter_map(Growth::span);
+/// Where bytes came from by the minute. Nodes that were not given are no friends of this session, and of what is
+/// more than there was, `fair` leaves each its share.
+fn sources(
+    verified: &Verified,
+    assigned: &[Assigned],
+    fair: impl Fn(u64) -> u64,
+) -> BTreeMap<i64, Sources> {
+    let given: BTreeSet<NodeId> = assigned.iter().map(|given| given.node).collect();
+    let nodes = verified.nodes.iter();
+    let friends = nodes.filter(|(node, _)| given.contains(node));
+    let friends: Vec<&Growth> = friends.map(|(_, growth)| growth).collect();
+    let all = friends
+        .iter()
+        .copied()
+        .chain([&verified.peers, &verified.edge]);
+    let spans = all.filter_map(Growth::span);
     let Some((from, to)) = spans.reduce(|(a, b), (c, d)| (a.min(c), b.max(d))) else {
         return BTreeMap::new();
     };
-    let mut sources = BTreeMap::new();
-    let mut at = minute(from);
-    while at <= to {
-        let grew =
-            |growth: &Growth| ByteCount::new(growth.until(at + MINUTE_MS) - growth.until(at));
-        let friends = verified.nodes.values().map(grew);
-        let one = Sources {
-            friends: friends.fold(ByteCount::ZERO, |sum, more| sum.saturating_add(more.get())),
-            peers: grew(&verified.peers),
-            edge: grew(&verified.edge),
-        };
-        if one != Sources::default() {
-            sources.insert(at, one);
+    let first = minute(from);
+    let length = minutes(first, to);
+    let grown = |growth: &Growth| {
+        let sums = growth.by_minute(first, length).into_iter().map(&fair);
+        let mut before = 0;
+        let grown = sums.map(|sum| {
+            let more = sum - before;
+            before = sum;
+            more
+        });
+        grown.collect::<Vec<u64>>()
+    };
+    let (peers, edge) = (grown(&verified.peers), grown(&verified.edge));
+    let mut by_friends = vec![0_u64; length];
+    for growth in friends {
+        for (sum, more) in by_friends.iter_mut().zip(grown(growth)) {
+            *sum = sum.saturating_add(more);
         }
-        at += MINUTE_MS;
     }
-    sources
+    let sums = by_friends.into_iter().zip(peers).zip(edge);
+    let starts = std::iter::successors(Some(first), |at| Some(at + MINUTE_MS));
+    let minutes = starts.zip(sums).map(|(at, ((friends, peers), edge))| {
+        let one = Sources {
+            friends: ByteCount::new(friends),
+            peers: ByteCount::new(peers),
+            edge: ByteCount::new(edge),
+        };
+        (at, one)
+    });
+    minutes
+        .filter(|(_, one)| *one != Sources::default())
+        .collect()
 }
 
 #[cfg(test)]

@@ -36,19 +36,19 @@ impl Reconciler {
         let mut purged: Option<Instant> = None;
         loop {
             tokio::time::sleep(EVERY).await;
-            match self.round().await {
-                Ok(true) if purged.is_none_or(|at| at.elapsed() > PURGE) => {
-                    purged = Some(Instant::now());
-                    if let Err(error) = self.carrying().purge().await {
-                        tracing::debug!(%error, "old facts are not forgotten yet");
-                    }
+            let round = self.round().await;
+            if let Err(error) = &round {
+                metrics::counter!("streamr_reconcile_failures_total").increment(1);
+                if let Some(unsaid) = SAID.say() {
+                    tracing::warn!(%error, unsaid, "contributions can't be reconciled now; tried again");
                 }
-                Ok(_) => {}
-                Err(error) => {
-                    metrics::counter!("streamr_reconcile_failures_total").increment(1);
-                    if let Some(unsaid) = SAID.say() {
-                        tracing::warn!(%error, unsaid, "contributions can't be reconciled now; tried again");
-                    }
+            }
+            // Whatever became of the round: what is old must go.
+            let is_due = purged.is_none_or(|at| at.elapsed() > PURGE);
+            if is_due && !matches!(round, Ok(false)) {
+                purged = Some(Instant::now());
+                if let Err(error) = self.carrying().purge().await {
+                    tracing::debug!(%error, "old facts are not forgotten yet");
                 }
             }
         }

@@ -247,6 +247,61 @@ fn a_household_carries_and_earns_nothing() {
     );
 }
 
+#[test]
+fn forged_receipts_stay_within_what_there_was() {
+    // So many bytes of other viewers that sums of them would overflow, and nodes of nobody's.
+    let mut forged = received(1, 30, &[(9, i64::MAX as u64)]);
+    forged.peers = ByteCount::new(i64::MAX as u64);
+    forged.edge = ByteCount::new(u64::MAX);
+    let mut told = facts(vec![assigned(1)], vec![forged], vec![]);
+    told.ended_ms = Some(START + 30_000);
+    let reconciled = reconcile(&told);
+    let most = bytes_in(Bitrate::new(4_000_000), 30_000 + BURST_MS);
+    let sums = reconciled.sources.values();
+    let sum: u64 = sums
+        .map(|one| one.friends.get() + one.peers.get() + one.edge.get())
+        .sum();
+    assert!(sum <= most, "{sum} of {most}");
+    assert!(
+        reconciled
+            .sources
+            .values()
+            .all(|one| one.friends == ByteCount::ZERO)
+    );
+}
+
+#[test]
+fn receipts_of_other_times_cost_no_more_than_the_session_lasted() {
+    // From before there was a session, and back and forth.
+    let receipts = (1..=200).map(|n| {
+        let seconds = if n % 2 == 0 { 600 } else { -29 * 24 * 3600 };
+        received(n, seconds, &[(1, n * 1_000_000)])
+    });
+    let claims = (1..=60).map(|n| claimed(1, n, 5_000_000)).collect();
+    let reconciled = reconcile(&facts(vec![assigned(1)], receipts.collect(), claims));
+    assert_eq!(carried(&reconciled, 1), 200_000_000);
+    let minutes: Vec<i64> = reconciled.sources.keys().copied().collect();
+    assert!(
+        minutes.iter().all(|at| *at >= START) && minutes.len() <= 11,
+        "{minutes:?}"
+    );
+}
+
+#[test]
+fn who_comes_back_after_its_end_goes_on() {
+    let claims = (1..=36).map(|n| claimed(1, n, 5_000_000)).collect();
+    let receipts = vec![
+        received(1, 60, &[(1, 30_000_000)]),
+        received(2, 360, &[(1, 180_000_000)]),
+    ];
+    let mut told = facts(vec![assigned(1)], receipts, claims);
+    // It was away for a moment, and that was taken for its end.
+    told.ended_ms = Some(START + 60_000);
+    let reconciled = reconcile(&told);
+    assert_eq!(carried(&reconciled, 1), 180_000_000);
+    assert_eq!(odd(&reconciled), []);
+}
+
 fn any_facts() -> impl Strategy<Value = SessionFacts> {
     let assignment =
         (0..4_u8, 0..300_i64, 0..300_i64, any::<bool>()).prop_map(|(n, from, length, own)| {
@@ -293,6 +348,20 @@ fn any_facts() -> impl Strategy<Value = SessionFacts> {
 }
 
 proptest! {
+    /// Sums by the minute are sums up to its end.
+    #[test]
+    fn sums_by_the_minute_are_sums(parts in prop::collection::vec((0..900_i64, 0..300_i64, 1..9_000_000_u64), 0..20)) {
+        let mut growth = Growth::default();
+        for (from, length, bytes) in parts {
+            growth.add(START + from * 1000, START + (from + length) * 1000, bytes);
+        }
+        let first = START + 2 * MINUTE_MS;
+        let sums = growth.by_minute(first, 20);
+        for (at, sum) in sums.into_iter().enumerate() {
+            prop_assert_eq!(sum, growth.until(first + (at as i64 + 1) * MINUTE_MS));
+        }
+    }
+
     /// Nobody gets more than claims, receipts and assignments each allow.
     #[test]
     fn nobody_gets_more_than_each_word_allows(facts in any_facts()) {
@@ -308,7 +377,7 @@ proptest! {
                 received += most.unwrap_or(0);
             }
             prop_assert!(got <= claimed && got <= received, "{got} {claimed} {received}");
-            prop_assert!(got <= possible(&facts.assigned, node(n), i64::MAX));
+            prop_assert!(got <= Possible::of(&facts.assigned, node(n)).until(i64::MAX));
         }
     }
 

@@ -83,7 +83,11 @@ impl Batch {
             ];
             (session.session, row)
         });
-        let merge = [Merge::Smaller("started_ms"), Merge::Replace("household")];
+        let merge = [
+            Merge::Smaller("started_ms"),
+            Merge::Clear("ended_ms", "started_ms"),
+            Merge::Replace("household"),
+        ];
         upsert(
             connection,
             "carried_sessions",
@@ -104,7 +108,7 @@ impl Batch {
             ];
             (session.session, row)
         });
-        let merge = [Merge::Smaller("started_ms"), Merge::Fill("ended_ms")];
+        let merge = [Merge::Smaller("started_ms"), Merge::Later("ended_ms")];
         upsert(
             connection,
             "carried_sessions",

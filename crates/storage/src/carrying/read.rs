@@ -129,7 +129,8 @@ const HEALTH: &str = "SELECT \
      AS BIGINT) AS claimed, \
      CAST(COALESCE((SELECT SUM(carried_bytes) FROM contributions \
      WHERE node_id = $1 AND minute_ms >= $2), 0) AS BIGINT) AS carried, \
-     (SELECT COUNT(*) FROM findings WHERE node_id = $1 AND at_ms >= $2 AND kind <> 'unsigned') \
+     (SELECT COUNT(*) FROM findings WHERE node_id = $1 AND at_ms >= $2 \
+     AND kind NOT IN ('unsigned', 'foreign', 'impossible')) \
      AS findings";
 
 fn bytes(row: &QueryResult, column: &str) -> Result<ByteCount, StorageError> {

@@ -97,6 +97,11 @@ impl Carrying {
             let reconciled = economy::reconcile(&known.facts);
             written.add(*session, known.stream, &reconciled, &before);
         }
+        for (session, minute) in minutes(&transaction, &sessions).await? {
+            if let Some(known) = known.get(&session) {
+                written.clear(session, known.stream, minute);
+            }
+        }
         forget_explained(&transaction, &sessions, &written.findings).await?;
         written.write(&transaction).await?;
         transaction.commit().await?;
@@ -256,6 +261,19 @@ async fn contributions(
     Ok(known)
 }
 
+/// Minutes of which it is known where their bytes came from.
+async fn minutes(
+    connection: &impl ConnectionTrait,
+    sessions: &[Uuid],
+) -> Result<Vec<(SessionId, i64)>, StorageError> {
+    let columns = ["session_id", "minute_ms"];
+    let rows = connection
+        .query_all(&select("session_minutes", &columns, sessions))
+        .await?;
+    let read = |row: &QueryResult| Ok((session_of(row)?, row.try_get("", "minute_ms")?));
+    rows.iter().map(read).collect()
+}
+
 /// What reconciling changes.
 #[derive(Default)]
 struct Written {
@@ -299,6 +317,13 @@ impl Written {
             let key = (session, finding.node, finding.oddity.as_str());
             self.findings.insert(key, (stream, finding.bytes));
         }
+    }
+
+    /// A minute from which a later word moved all bytes to others.
+    fn clear(&mut self, session: SessionId, stream: StreamId, minute: i64) {
+        let none = (stream, Sources::default());
+        self.minutes.entry((session, minute)).or_insert(none);
+        self.days.insert((stream, day_of(minute)));
     }
 
     async fn write(self, connection: &impl ConnectionTrait) -> Result<(), StorageError> {

@@ -3,7 +3,7 @@
 
 use sea_orm::{
     ConnectionTrait, DbBackend, Statement, Value,
-    sea_query::{Expr, ExprTrait, Query},
+    sea_query::{Expr, ExprTrait, Order, Query},
 };
 use time::OffsetDateTime;
 use types::StreamId;
@@ -103,48 +103,62 @@ async fn run(
 }
 
 impl Carrying {
-    /// Sums days anew of which something changed, some at once. Answers how many.
+    /// Sums days anew of which something changed, some at once, those first that changed first. Answers how many. A
+    /// day that can't be summed keeps no other from it, and comes again.
     pub async fn roll_up(&self) -> Result<usize, StorageError> {
-        let transaction = self.database.begin().await?;
-        let backend = transaction.get_database_backend();
         let dirty = Query::select()
             .columns([iden("stream_id"), iden("day_ms")])
             .from(iden("dirty_days"))
+            .order_by(iden("day_ms"), Order::Desc)
             .limit(AT_ONCE)
             .take();
-        let mut days: Vec<(StreamId, i64)> = Vec::new();
-        for row in transaction.query_all(&dirty).await? {
+        let (mut summed, mut failed) = (0, None);
+        for row in self.database.connection().query_all(&dirty).await? {
             let stream = StreamId::from_uuid(row.try_get("", "stream_id")?);
-            days.push((stream, row.try_get("", "day_ms")?));
-        }
-        for (stream, day) in &days {
-            let id = stream.as_uuid();
-            let done = Query::delete()
-                .from_table(iden("dirty_days"))
-                .and_where(Expr::col(iden("stream_id")).eq(id))
-                .and_where(Expr::col(iden("day_ms")).eq(*day))
-                .take();
-            transaction.execute(&done).await?;
-            for (grain, length) in [("hour", HOUR_MS), ("day", DAY_MS)] {
-                for sql in [NODES, STREAMS] {
-                    let values = vec![
-                        id.into(),
-                        (*day).into(),
-                        (day + DAY_MS).into(),
-                        grain.into(),
-                        length.into(),
-                    ];
-                    run(&transaction, backend, sql, values).await?;
+            match self.sum_day(stream, row.try_get("", "day_ms")?).await {
+                Ok(()) => summed += 1,
+                Err(error) if error.is_unavailable() => return Err(error),
+                Err(error) => {
+                    metrics::counter!("streamr_roll_ups_failed_total").increment(1);
+                    failed = Some(error);
                 }
             }
-            let (from, until) = month_of(*day);
-            for sql in [NODE_MONTHS, STREAM_MONTHS] {
-                let values = vec![id.into(), from.into(), until.into()];
+        }
+        match failed {
+            Some(error) if summed == 0 => Err(error),
+            _ => Ok(summed),
+        }
+    }
+
+    async fn sum_day(&self, stream: StreamId, day: i64) -> Result<(), StorageError> {
+        let transaction = self.database.begin().await?;
+        let backend = transaction.get_database_backend();
+        let id = stream.as_uuid();
+        let done = Query::delete()
+            .from_table(iden("dirty_days"))
+            .and_where(Expr::col(iden("stream_id")).eq(id))
+            .and_where(Expr::col(iden("day_ms")).eq(day))
+            .take();
+        transaction.execute(&done).await?;
+        for (grain, length) in [("hour", HOUR_MS), ("day", DAY_MS)] {
+            for sql in [NODES, STREAMS] {
+                let values = vec![
+                    id.into(),
+                    day.into(),
+                    (day + DAY_MS).into(),
+                    grain.into(),
+                    length.into(),
+                ];
                 run(&transaction, backend, sql, values).await?;
             }
         }
+        let (from, until) = month_of(day);
+        for sql in [NODE_MONTHS, STREAM_MONTHS] {
+            let values = vec![id.into(), from.into(), until.into()];
+            run(&transaction, backend, sql, values).await?;
+        }
         transaction.commit().await?;
-        Ok(days.len())
+        Ok(())
     }
 
     /// Forgets raw facts that are too old to be corrected. Roll-ups stay.

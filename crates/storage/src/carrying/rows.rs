@@ -22,6 +22,10 @@ pub(super) enum Merge {
     Smaller(&'static str),
     /// The new value, unless there is none.
     Fill(&'static str),
+    /// The larger one, or whichever there is.
+    Later(&'static str),
+    /// None, where it is smaller than the new value of another column: what ended and begins again goes on.
+    Clear(&'static str, &'static str),
 }
 
 fn name(text: &'static str) -> Alias {
@@ -53,6 +57,16 @@ pub(super) async fn upsert(
             Merge::Smaller(column) => {
                 let smaller = Expr::case(new(column).lt(kept(column)), new(column));
                 (column, smaller.finally(kept(column)).into())
+            }
+            Merge::Later(column) => {
+                let earlier = Expr::case(new(column).lt(kept(column)), kept(column));
+                let later = Func::coalesce([new(column), kept(column)]);
+                (column, earlier.finally(later).into())
+            }
+            Merge::Clear(column, since) => {
+                let over = kept(column).lt(new(since));
+                let cleared = Expr::case(over, Expr::val(Value::BigInt(None)));
+                (column, cleared.finally(kept(column)).into())
             }
             Merge::Fill(column) => (column, Func::coalesce([new(column), kept(column)]).into()),
         };

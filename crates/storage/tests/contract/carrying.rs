@@ -16,6 +16,7 @@ contract!(
     a_quarantined_node_is_known_as_one,
     what_is_told_counts_once,
     late_facts_are_counted_as_if_in_time,
+    who_comes_back_after_its_end_goes_on,
     what_a_session_takes_may_rise,
     old_facts_are_forgotten_and_sums_stay,
 );
@@ -388,7 +389,7 @@ async fn late_facts_are_counted_as_if_in_time(database: Database) {
     let carrying = database.carrying();
     // The receipt first, the session's beginning last.
     carrying
-        .apply(CONSUMER, &[told.receipt(), told.end()])
+        .apply(CONSUMER, &[told.receipt(), told.claims(), told.end()])
         .await
         .unwrap();
     settle(&database).await;
@@ -398,12 +399,38 @@ async fn late_facts_are_counted_as_if_in_time(database: Database) {
     );
     let odd = async || carrying.health(told.node, 0).await.unwrap().findings;
     assert_eq!(odd().await, 1, "a node that nobody gave it");
-    carrying.apply(CONSUMER, &[told.claims()]).await.unwrap();
     carrying.apply(CONSUMER, &told.beginning()).await.unwrap();
     settle(&database).await;
     let delivered = carrying.delivered(stream, 0).await.unwrap();
     assert_eq!(delivered.friends, ByteCount::new(17_500_000));
     assert_eq!(odd().await, 0, "what was explained since is no evidence");
+    // Each byte in one minute, wherever the first words put it.
+    assert_eq!(delivered.peers, ByteCount::new(1_000_000));
+    let minutes = carrying.minutes(stream, 0).await.unwrap();
+    let peers: u64 = minutes.iter().map(|minute| minute.peers.get()).sum();
+    assert_eq!(peers, 1_000_000);
+}
+
+async fn who_comes_back_after_its_end_goes_on(database: Database) {
+    let stream = a_stream(&database).await.0.id;
+    let told = Told::new(stream);
+    let carrying = database.carrying();
+    let mut facts = told.beginning();
+    facts.extend([told.claims(), told.receipt()]);
+    // It was taken for gone at once, and told of again.
+    let early = Fact::SessionEnded {
+        by: told.by,
+        sessions: vec![EndedSession {
+            session: told.session,
+            stream,
+            at_ms: told.start,
+        }],
+    };
+    carrying.apply(CONSUMER, &facts).await.unwrap();
+    carrying.apply(CONSUMER, &[event(early)]).await.unwrap();
+    settle(&database).await;
+    let delivered = carrying.delivered(stream, 0).await.unwrap();
+    assert_eq!(delivered.friends, ByteCount::new(17_500_000));
 }
 
 async fn what_a_session_takes_may_rise(database: Database) {
