@@ -113,6 +113,7 @@ impl App {
             tracing::info!("the last reports are kept for the next start");
         }
         self.tasks.drain().await;
+        self.node.close_reports(|_| true);
         self.node.save();
         self.node.data.remove(crate::page::FILE);
     }

@@ -236,7 +236,7 @@ fn machine_name() -> String {
 }
 
 fn home() -> Option<PathBuf> {
-    variable("HOME")
+    variable("HOME").or_else(|| variable("USERPROFILE"))
 }
 
 fn variable(name: &str) -> Option<PathBuf> {

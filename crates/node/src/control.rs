@@ -219,6 +219,7 @@ impl Control {
         let origin = &self.server.origin;
         let ahead = welcome.now_unix_ms.saturating_sub(clock::unix_ms());
         tracing::info!(%origin, name = welcome.name, "connected");
+        self.server.says_the_time(welcome.now_unix_ms);
         *self.server.standing.lock() = crate::node::ServerStanding {
             connected: true,
             trouble: None,
@@ -323,11 +324,7 @@ impl Control {
     }
 
     async fn say_reports(&self, session: &Session) -> Result<(), Over> {
-        {
-            let identity = self.node.identity.lock();
-            let mut reporter = self.server.reporter.lock();
-            reporter.close(&identity, self.server.node_id, clock::unix_ms());
-        }
+        self.server.close_report(&self.node.identity.lock());
         self.say_waiting(session).await
     }
 

@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -37,6 +37,8 @@ const COUNT: Duration = Duration::from_millis(500);
 const RATE_OVER: usize = 10;
 /// Between two writes of what was carried.
 const SAVE: Duration = Duration::from_secs(30);
+/// Between two reports for a coordinator that is away; one that is there says how often it wants some.
+const REPORT: Duration = Duration::from_secs(10);
 /// Changes of links that wait for their coordinator.
 const MAX_CHANGES: usize = 1024;
 const SPOOL: &str = "reports.json";
@@ -81,6 +83,8 @@ pub(crate) struct ServerState {
     pub(crate) pulls: Mutex<BTreeMap<StreamId, Arc<PullState>>>,
     /// Downloaded from edges since the run began, by pulls that are over.
     pub(crate) downloaded_before: AtomicU64,
+    /// What its clock said when it welcomed us: in milliseconds of Unix time.
+    clock: Mutex<Option<(Instant, i64)>>,
     changes: mpsc::Sender<LinkChange>,
 }
 
@@ -91,6 +95,27 @@ impl ServerState {
         name.put_u16(self.index);
         name.extend_from_slice(link);
         LinkId::new(name.freeze())
+    }
+
+    /// Its clock says so much now, in milliseconds of Unix time.
+    pub(crate) fn says_the_time(&self, unix_ms: i64) {
+        *self.clock.lock() = Some((Instant::now(), unix_ms));
+    }
+
+    /// Now by its clock, in milliseconds of Unix time: a friend's own may be hours off, or set right meanwhile. Our
+    /// own until it said anything.
+    pub(crate) fn now_ms(&self) -> i64 {
+        let said = *self.clock.lock();
+        said.map_or_else(clock::unix_ms, |(at, unix_ms)| {
+            let since = i64::try_from(at.elapsed().as_millis()).unwrap_or(i64::MAX);
+            unix_ms.saturating_add(since)
+        })
+    }
+
+    /// Reports what was delivered since the last time.
+    pub(crate) fn close_report(&self, identity: &Identity) {
+        let now = self.now_ms();
+        self.reporter.lock().close(identity, self.node_id, now);
     }
 
     /// Downloaded from edges since the run began.
@@ -269,6 +294,7 @@ impl Node {
             standing: Mutex::default(),
             pulls: Mutex::default(),
             downloaded_before: AtomicU64::new(0),
+            clock: Mutex::default(),
             changes,
         });
         servers.insert(server.origin.clone(), Arc::clone(&state));
@@ -307,6 +333,7 @@ impl Node {
     pub(crate) async fn count(self: Arc<Self>, mut events: Events) {
         let mut tick = tokio::time::interval(COUNT);
         let mut save = tokio::time::interval(SAVE);
+        let mut report = tokio::time::interval(REPORT);
         let mut was = self.standing();
         loop {
             tokio::select! {
@@ -323,6 +350,7 @@ impl Node {
                         self.tell();
                     }
                 }
+                _ = report.tick() => self.close_reports(|server| !server.standing.lock().connected),
                 _ = save.tick() => self.save(),
             }
         }
@@ -381,6 +409,15 @@ impl Node {
             }
         }
         loads.retain(|_, load| load.viewers > 0 || load.recent.iter().any(|bytes| *bytes > 0));
+    }
+
+    /// Makes reports for some coordinators of what was delivered since the last.
+    pub(crate) fn close_reports(&self, some: impl Fn(&ServerState) -> bool) {
+        let servers = self.servers();
+        let identity = self.identity.lock();
+        for server in servers.iter().filter(|server| some(server)) {
+            server.close_report(&identity);
+        }
     }
 
     /// Writes what is remembered, and reports that nobody keeps yet.

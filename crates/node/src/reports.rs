@@ -18,6 +18,8 @@ use crate::identity::Identity;
 const MAX_WAITING: usize = 16 * 1024 * 1024;
 /// A report's span, as the coordinator accepts it.
 const MAX_SPAN_MS: i64 = 60_000;
+/// A clock that is set back by more begins a new run: its reports would be from the future until then.
+const SET_BACK_MS: i64 = 5_000;
 /// Reports that are said and not kept yet: further ones wait until some are. Offers and heartbeats go between them.
 const MAX_SAID: usize = 64;
 /// One that is not kept after this long is said again: the coordinator heard it, and could not write it.
@@ -90,9 +92,12 @@ impl Reporter {
 
     /// Makes a report of what was delivered since the last; none of nothing.
     pub(crate) fn close(&mut self, identity: &Identity, node: NodeId, now_ms: i64) {
-        // A clock that was set back doesn't make spans that overlap.
+        if self.from_ms.saturating_sub(now_ms) > SET_BACK_MS {
+            (self.run, self.sequence, self.from_ms) = (RunId::new(), 0, now_ms);
+        }
+        // A clock that was set back a little doesn't make spans that overlap.
         let to = now_ms.max(self.from_ms);
-        let from = self.from_ms.max(to - MAX_SPAN_MS);
+        let from = self.from_ms.max(to.saturating_sub(MAX_SPAN_MS));
         self.from_ms = to;
         if self.open.is_empty() {
             return;
@@ -199,6 +204,24 @@ impl Reporter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_no_report_of_the_future() {
+        let (identity, node, run) = (Identity::generate(), NodeId::new(), RunId::new());
+        let hours = 2 * 3600 * 1000;
+        let mut reporter = Reporter::new(run, hours, Vec::new());
+        let mut said = |now_ms| {
+            reporter.add(Bytes::from_static(b"a"), 10, 1);
+            reporter.close(&identity, node, now_ms);
+            decode(&reporter.next(1, Instant::now()).unwrap())
+        };
+        let (before, after, next) = (said(hours + 10_000), said(20_000), said(30_000));
+        assert_eq!(before.run_id, run.to_string());
+        assert_ne!(after.run_id, before.run_id);
+        assert_eq!((after.sequence, after.to_unix_ms), (1, 20_000));
+        assert_eq!(next.run_id, after.run_id);
+        assert_eq!((next.from_unix_ms, next.to_unix_ms), (20_000, 30_000));
+    }
 
     fn decode(report: &SignedReport) -> DeliveryReport {
         DeliveryReport::decode(report.body.clone()).unwrap()

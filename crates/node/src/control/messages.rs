@@ -123,6 +123,10 @@ impl Control {
         if stream.is_none() && !revoked.stream_id.is_empty() {
             return;
         }
+        // Told again on every connection.
+        if stream.is_some_and(|stream| !self.node.is_invited(&self.server.origin, stream)) {
+            return;
+        }
         let streams: Vec<StreamId> = match stream {
             Some(stream) => vec![stream],
             None => self.pulls.keys().copied().collect(),

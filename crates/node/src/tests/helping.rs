@@ -147,6 +147,28 @@ async fn a_break_costs_viewers_nothing_and_reports_are_said_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_delivered_without_a_coordinator_is_reported_by_the_next_run() {
+    let bed = Bed::new().await;
+    let app = bed.start().await;
+    bed.edge.publish(1, 10_000);
+    bed.give_work().await;
+    let mut viewer = Viewer::join(&bed, "v", 1).await;
+    viewer.sees(&[1]).await;
+    *bed.coordinator.refuses.lock() = Some(tonic::Code::Unavailable);
+    bed.coordinator.hang_up();
+    let connected = || app.node().servers()[0].standing.lock().connected;
+    until(|| (!connected()).then_some(())).await;
+    assert_eq!(viewer.fetch(1).await.unwrap().len(), 10_000);
+    assert_eq!(sum(&bed).0, 0);
+    // It ends before anybody could hear of that.
+    app.stop().await;
+    *bed.coordinator.refuses.lock() = None;
+    let app = bed.start().await;
+    until(|| (sum(&bed).0 == 10_000).then_some(())).await;
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn messages_are_shown_pings_answered_and_uploads_measured() {
     let bed = Bed::new().await;
     let app = bed.start().await;
