@@ -69,6 +69,7 @@ async fn purge(database: &Database, instance: InstanceId) -> Result<(), Error> {
     database.links().purge().await?;
     database.shares().purge().await?;
     database.idempotency().purge().await?;
+    database.evidence().purge().await?;
     while database.history().purge().await? > 0 {}
     Ok(())
 }

@@ -21,6 +21,9 @@ use crate::{
 /// Friends that one stream may have.
 const MAX_FRIENDS: u64 = 1000;
 
+/// Streams that a node is told of that it carries no longer.
+const MAX_TOLD: u64 = 64;
+
 /// A node that carries a stream, or did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Friend {
@@ -72,6 +75,19 @@ impl Friends {
             .all(self.database.connection())
             .await?;
         Ok(rows.into_iter().map(Friend::from).collect())
+    }
+
+    /// Streams that a node carried once and carries no longer, those that ended last first.
+    pub async fn once_of_node(&self, id: NodeId) -> Result<Vec<StreamId>, StorageError> {
+        let rows = friend::Entity::find()
+            .filter(friend::Column::NodeId.eq(id.as_uuid()))
+            .filter(friend::Column::RemovedAt.is_not_null())
+            .order_by_desc(friend::Column::RemovedAt)
+            .limit(MAX_TOLD)
+            .all(self.database.connection())
+            .await?;
+        let streams = rows.into_iter().map(|row| row.stream_id);
+        Ok(streams.map(StreamId::from_uuid).collect())
     }
 
     /// Who carries a stream, with their nodes, in the order in which they came.

@@ -10,7 +10,7 @@ use events::{DeadLetter, DeadLetters};
 use runtime::{Config, config::Flags};
 use storage::{Database, NewAudit, Seen, User};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-use types::{EventId, Slug};
+use types::{EventId, NodeId, Slug};
 
 use crate::{banner, commands::open};
 
@@ -48,6 +48,16 @@ pub(crate) enum AdminCommand {
         #[command(flatten)]
         flags: Flags,
     },
+    /// Show how a friend's node does, and what is held against it.
+    Node {
+        /// The node's id, as in its supporter page's address.
+        node: NodeId,
+        /// Let it have viewers again: what it was set aside for is explained.
+        #[arg(long)]
+        release: bool,
+        #[command(flatten)]
+        flags: Flags,
+    },
     /// End a stream that is on air.
     Stop {
         /// The stream's name.
@@ -77,6 +87,7 @@ impl AdminCommand {
             | Self::Ban { flags, .. }
             | Self::Unban { flags, .. }
             | Self::DeadLetters { flags, .. }
+            | Self::Node { flags, .. }
             | Self::Stop { flags, .. } => flags,
         }
     }
@@ -110,6 +121,7 @@ pub(crate) async fn run(config: &Config, command: AdminCommand) -> Result<()> {
         AdminCommand::DeadLetters { command, .. } => {
             dead_letters(config, &database, command).await?;
         }
+        AdminCommand::Node { node, release, .. } => friend(&database, node, release).await?,
         AdminCommand::Stop { stream, .. } => stop(&database, &stream).await?,
     }
     Ok(())
@@ -149,6 +161,48 @@ async fn stop(database: &Database, slug: &Slug) -> Result<()> {
     Ok(())
 }
 
+/// Pieces of evidence listed at once.
+const EVIDENCE: u32 = 100;
+/// How a node does is told of so many days.
+const DAYS: i64 = 7;
+
+async fn friend(database: &Database, id: NodeId, release: bool) -> Result<()> {
+    let friends = database.friends();
+    let node = friends.node(id).await?;
+    let node = node.with_context(|| format!("there is no node {id}"))?;
+    if release {
+        let mut entry = NewAudit::new("node.released");
+        entry.subject = Some(format!("node/{id}"));
+        if !friends.release(id, entry).await? {
+            bail!("{} was not set aside", node.name);
+        }
+        println!("{} may have viewers again.", node.name);
+        return Ok(());
+    }
+    match &node.quarantine {
+        Some((at, why)) => println!("{}: set aside since {}: {why}", node.name, when(*at)),
+        None => println!("{}: may have viewers", node.name),
+    }
+    let since = OffsetDateTime::now_utc() - time::Duration::days(DAYS);
+    let since_ms = since.unix_timestamp() * 1000;
+    let health = database.carrying().health(id, since_ms).await?;
+    println!(
+        "In {DAYS} days it claimed {} bytes, and viewers verified {}; {} sessions do not add up.",
+        health.claimed.get(),
+        health.carried.get(),
+        health.findings
+    );
+    for piece in database.evidence().against(id, EVIDENCE).await? {
+        println!("{}  {}  {}", when(piece.at), piece.kind, piece.detail);
+    }
+    Ok(())
+}
+
+fn when(at: OffsetDateTime) -> String {
+    let at = at.replace_nanosecond(0).unwrap_or(at);
+    at.format(&Rfc3339).unwrap_or_default()
+}
+
 /// Letters listed at once.
 const LISTED: u32 = 100;
 
@@ -182,9 +236,7 @@ async fn dead_letters(
 }
 
 fn line(letter: &DeadLetter) -> String {
-    let at = OffsetDateTime::UNIX_EPOCH + time::Duration::microseconds(letter.died_us);
-    let at = at.replace_nanosecond(0).unwrap_or(at);
-    let at = at.format(&Rfc3339).unwrap_or_default();
+    let at = when(OffsetDateTime::UNIX_EPOCH + time::Duration::microseconds(letter.died_us));
     let name = Some(letter.name.as_str()).filter(|name| !name.is_empty());
     format!(
         "{at}  {}  {}  {}  {}",

@@ -102,4 +102,29 @@ impl Friends {
         transaction.commit().await?;
         Ok(true)
     }
+
+    /// Gives a node viewers again. `false`: it was not set aside.
+    pub async fn release(&self, id: NodeId, entry: NewAudit) -> Result<bool, StorageError> {
+        let transaction = self.database.begin().await?;
+        let changed = node::Entity::update_many()
+            .col_expr(
+                node::Column::QuarantinedAt,
+                Expr::value(Option::<OffsetDateTime>::None),
+            )
+            .col_expr(
+                node::Column::QuarantineReason,
+                Expr::value(Option::<String>::None),
+            )
+            .filter(node::Column::Id.eq(id.as_uuid()))
+            .filter(node::Column::QuarantinedAt.is_not_null())
+            .exec(&transaction)
+            .await?;
+        if changed.rows_affected == 0 {
+            return Ok(false);
+        }
+        tell(&transaction, id, None, NodeStatus::Active).await?;
+        audit::write(&transaction, entry).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
 }
