@@ -97,6 +97,7 @@ pub(crate) enum Purpose {
     Request,
     Invite,
     Peer,
+    Pull,
     Household,
     Supporter,
 }
@@ -113,6 +114,7 @@ impl Purpose {
             Self::Request => "streamr/request/1",
             Self::Invite => "streamr/invite/1",
             Self::Peer => "streamr/peer/1",
+            Self::Pull => "streamr/pull/1",
             Self::Household => "streamr/household/1",
             Self::Supporter => "streamr/supporter/1",
         }

@@ -39,6 +39,8 @@ const MAX_REPORTS: u32 = 10;
 const MINUTE: Duration = Duration::from_secs(60);
 /// Epochs of one session whose counters are remembered: each is a page's way back after the coordinator was away.
 const MAX_EPOCHS: usize = 16;
+/// No session takes more: a PiB is some years of the best picture. Sums of so many stay in 64 bits.
+const MOST: ByteCount = ByteCount::mib(1 << 30);
 /// How long a session's counters are remembered.
 const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 
@@ -164,6 +166,12 @@ pub(crate) async fn accept(
                 other => Error::field(&field, &other.to_string()),
             }
             .into());
+        }
+        if receipt.total() > MOST {
+            refuse("bytes");
+            let problem =
+                "more bytes than any session takes; send what was verified since it began";
+            return Err(Error::field(&format!("receipts[{index}]"), problem).into());
         }
         if !Swarm::is_timely(receipt.at_ms) {
             refuse("time");

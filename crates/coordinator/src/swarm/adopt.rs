@@ -9,7 +9,7 @@ use types::Bitrate;
 
 use super::{
     link::Link,
-    state::{State, StreamFacts, network},
+    state::{State, StreamFacts, network, now_ms},
     viewer::Assignment,
 };
 
@@ -20,7 +20,17 @@ impl State {
             .viewers
             .get(&link.session)
             .is_some_and(|viewer| viewer.assignment(link.node).is_some());
-        if known || !self.seats.contains_key(&link.node) {
+        let Some(seat) = self.seats.get_mut(&link.node).filter(|_| !known) else {
+            return;
+        };
+        // It was removed, paused or set aside while nothing was heard of it.
+        if !seat.helps(link.stream) {
+            seat.tell(Message::Drop(Drop { link: name }));
+            let peer = seat.peer_id;
+            if let Some(viewer) = self.viewers.get_mut(&link.session) {
+                viewer.let_go_of(peer);
+                self.show(link.session);
+            }
             return;
         }
         let address = from.unwrap_or(IpAddr::from([0, 0, 0, 0]));
@@ -46,10 +56,12 @@ impl State {
         seat.reserved = seat.reserved.saturating_add(reserved.get());
         seat.serve(link.stream, link.session);
         let was_carried = viewer.is_carried();
+        let told_ms = now_ms();
         viewer.assignments.push(Assignment {
             node: link.node,
             link: name,
             from_ms: link.from_ms,
+            told_ms,
             since: Instant::now(),
             open: true,
             reserved,
@@ -59,14 +71,21 @@ impl State {
         let carriers = self.carriers.entry(link.stream).or_default();
         carriers.pulling.insert(link.node);
         self.note_carried(link.session, was_carried);
-        self.gather.assigned(AssignedNode {
+        // Its end may have been told, or not: what came before ended, and it is given anew.
+        let told = AssignedNode {
             session: link.session,
             node: link.node,
             stream: link.stream,
             from_ms: link.from_ms,
-            until_ms: None,
+            until_ms: Some(told_ms),
             bitrate,
             own,
+        };
+        self.gather.assigned(told.clone());
+        self.gather.assigned(AssignedNode {
+            from_ms: told_ms,
+            until_ms: None,
+            ..told
         });
     }
 }

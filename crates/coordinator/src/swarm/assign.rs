@@ -164,11 +164,12 @@ impl State {
             let _ = tester.send(description.to_owned());
             return;
         }
-        let Some(pending) = self
-            .pending
-            .remove(&number)
-            .filter(|asked| asked.node == node)
-        else {
+        // Another's question stays open: numbers are no secret.
+        let is_its = self.pending.get(&number);
+        if is_its.is_none_or(|asked| asked.node != node) {
+            return;
+        }
+        let Some(pending) = self.pending.remove(&number) else {
             return;
         };
         let session = pending.session;

@@ -12,11 +12,18 @@ pub(super) const BYTES: u64 = 4 * 1024 * 1024;
 /// For at most so long.
 pub(super) const FOR: Duration = Duration::from_secs(2);
 /// A measurement is good for so long.
-pub(super) const GOOD_FOR: time::Duration = time::Duration::hours(6);
+pub(super) const GOOD_FOR: Duration = Duration::from_secs(6 * 3600);
+/// One that did not come about is asked for again after this.
+pub(super) const AGAIN: Duration = Duration::from_secs(60);
 /// The start is left out: windows open slowly.
 const SETTLING: Duration = Duration::from_millis(200);
 /// Measurements under way at once; further nodes wait for theirs.
 const MAX_TICKETS: u64 = 200;
+
+/// When a node is to be measured that was measured so long ago, if it was.
+pub(super) fn due_in(age: Option<Duration>) -> Duration {
+    age.map_or(Duration::ZERO, |age| GOOD_FOR.saturating_sub(age))
+}
 
 /// Which node may send, once.
 #[derive(Clone)]
@@ -104,6 +111,14 @@ mod tests {
         let fast = measured(64 * 1024, Duration::from_micros(500));
         assert!(fast > 900_000_000, "{fast}");
         assert!(measured(BYTES as usize, Duration::from_secs(1)) > 0);
+    }
+
+    #[test]
+    fn what_is_missing_or_old_is_measured_again() {
+        let hour = Duration::from_secs(3600);
+        assert_eq!(due_in(None), Duration::ZERO);
+        assert_eq!(due_in(Some(hour * 2)), hour * 4);
+        assert_eq!(due_in(Some(hour * 7)), Duration::ZERO);
     }
 
     #[test]

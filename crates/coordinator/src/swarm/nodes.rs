@@ -1,6 +1,9 @@
 //! Nodes that come and go, and what they say on their connection.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+};
 
 use proto::node::{
     HelpedStream, LinkPhase, MeasureUploadAsked, Notice, OriginKeys, Ping, Revoked, Welcome,
@@ -15,6 +18,7 @@ use super::{
     Swarm, link, measure,
     seat::{Helped, Seat, peer_id},
     state::{State, now_ms},
+    work::{Told, pull_session},
 };
 use crate::{Error, rest::Links};
 
@@ -33,6 +37,13 @@ pub(super) struct Arrival {
     pub(super) from: IpAddr,
     pub(super) links: Links,
     pub(super) to: mpsc::Sender<proto::node::ConnectResponse>,
+}
+
+fn revoked(stream: StreamId) -> Down {
+    Down::Revoked(Revoked {
+        stream_id: stream.to_string(),
+        reason: "the streamer, or you, ended this; the stream is carried without you".to_owned(),
+    })
 }
 
 impl Swarm {
@@ -59,9 +70,11 @@ impl Swarm {
         let mut streams = HashMap::new();
         for friend in friends {
             self.learn(friend.stream).await?;
+            let pull = pull_session(&self.inner.keys, &friend);
             let helped = Helped {
                 name: friend.name,
                 paused: friend.paused_at.is_some(),
+                pull,
             };
             streams.insert(friend.stream, helped);
         }
@@ -74,8 +87,11 @@ impl Swarm {
         let streams = self.streams_of(node).await?;
         let ids: Vec<StreamId> = streams.keys().copied().collect();
         let keys = self.origin_keys(&ids).await?;
-        let fresh = |at: OffsetDateTime| OffsetDateTime::now_utc() - at < measure::GOOD_FOR;
-        let measured = arrival.known.measured.filter(|(_, at)| fresh(*at));
+        // It may have been away when it was removed.
+        let gone = self.inner.database.friends().once_of_node(node).await?;
+        let measured = arrival.known.measured;
+        let age = measured.map(|(_, at)| (OffsetDateTime::now_utc() - at).unsigned_abs());
+        let measured_in = measure::due_in(age);
         let stun = self.stun_address(&arrival.links);
         let (serial, copied) = {
             let mut state = self.inner.state.lock();
@@ -115,7 +131,9 @@ impl Swarm {
                     broken: None,
                     playback: arrival.links.playback().to_owned(),
                     pinged: None,
-                    pulls: super::work::Pulls::default(),
+                    told: Told::nothing(),
+                    current: HashSet::new(),
+                    measure_at: Instant::now() + measured_in,
                 };
                 if let Some(old) = old {
                     seat.reserved = old.reserved;
@@ -134,12 +152,11 @@ impl Swarm {
                     measured_upload_bps: seat.measured.map_or(0, Bitrate::get),
                 }));
                 seat.tell(Down::OriginKeys(keys));
-                if seat.measured.is_none() {
-                    seat.tell(Down::MeasureUpload(MeasureUploadAsked {
-                        ticket: self.inner.tickets.make(node),
-                        bytes: measure::BYTES,
-                        for_ms: measure::FOR.as_millis() as u32,
-                    }));
+                for stream in gone {
+                    seat.tell(revoked(stream));
+                }
+                if measured_in.is_zero() && seat.serving.is_empty() {
+                    self.have_measured(&mut seat);
                 }
                 for stream in seat.streams.keys() {
                     state.carriers.entry(*stream).or_default().all.insert(node);
@@ -154,6 +171,16 @@ impl Swarm {
         }
         tracing::debug!(node_id = %node, "a node is connected");
         Ok(serial)
+    }
+
+    /// Has a node measured.
+    pub(super) fn have_measured(&self, seat: &mut Seat) {
+        seat.measure_at = Instant::now() + measure::AGAIN;
+        seat.tell(Down::MeasureUpload(MeasureUploadAsked {
+            ticket: self.inner.tickets.make(seat.node),
+            bytes: measure::BYTES,
+            for_ms: measure::FOR.as_millis() as u32,
+        }));
     }
 
     /// Two run with one identity: that is kept as evidence, and the second is refused.
@@ -245,6 +272,7 @@ impl Swarm {
                 return;
             };
             seat.measured = Some(bitrate);
+            seat.measure_at = Instant::now() + measure::GOOD_FOR;
             seat.version.clone()
         };
         let friends = self.inner.database.friends();
@@ -264,6 +292,11 @@ impl Swarm {
         let keys = self.origin_keys(&ids).await?;
         let quarantined = known.is_none_or(|known| known.quarantine.is_some());
         let pulls = self.with(|state| self.recast(state, node, streams, quarantined, keys));
+        self.end_pulls(pulls).await
+    }
+
+    /// Edges serve these sessions of nodes no longer.
+    async fn end_pulls(&self, pulls: Vec<(StreamId, SessionId)>) -> Result<(), Error> {
         for (stream, session) in &pulls {
             self.inner.live.revoke_session(*stream, *session);
         }
@@ -286,22 +319,15 @@ impl Swarm {
         seat.quarantined = quarantined;
         let before = std::mem::replace(&mut seat.streams, streams.clone());
         let mut pulls = Vec::new();
-        for stream in before
-            .keys()
-            .filter(|stream| !streams.contains_key(*stream))
-        {
-            seat.tell(Down::Revoked(Revoked {
-                stream_id: stream.to_string(),
-                reason: "the streamer, or you, ended this; the stream is carried without you"
-                    .to_owned(),
-            }));
-            seat.idle.remove(stream);
-            pulls.extend(
-                seat.pulls
-                    .sessions
-                    .remove(stream)
-                    .map(|session| (*stream, session)),
-            );
+        for (stream, helped) in &before {
+            let now = streams.get(stream);
+            if now.is_none_or(|now| now.pull != helped.pull) {
+                pulls.push((*stream, helped.pull));
+            }
+            if now.is_none() {
+                seat.tell(revoked(*stream));
+                seat.idle.remove(stream);
+            }
         }
         seat.tell(Down::OriginKeys(keys));
         for stream in before.keys() {
@@ -338,10 +364,18 @@ impl Swarm {
     ) -> Result<bool, Error> {
         entry.subject = Some(format!("stream/{stream}"));
         let friends = self.inner.database.friends();
+        let known = friends.of_node(node).await?.into_iter();
+        let known = known.filter(|friend| friend.stream == stream);
+        let pulls: Vec<SessionId> = known
+            .map(|friend| pull_session(&self.inner.keys, &friend))
+            .collect();
         let removed = friends
             .set_status(stream, node, events::NodeStatus::Removed, entry)
             .await?;
         if removed {
+            // Also of a node that is away now, or connected to another coordinator.
+            self.end_pulls(pulls.into_iter().map(|pull| (stream, pull)).collect())
+                .await?;
             self.friends_changed(node).await?;
         }
         Ok(removed)

@@ -27,6 +27,8 @@ const LATE_MS: i64 = 30 * 24 * 3600 * 1000;
 const SPAN_MS: i64 = 60_000;
 /// How long it may take to keep what was said.
 const KEEPING: Duration = Duration::from_secs(5);
+/// No link carries more in one report's time: 10 Gbit/s. Sums of so many stay in 64 bits.
+const MAX_DELIVERED: ByteCount = ByteCount::mib(75_000);
 /// Deliveries of one report.
 const MAX_DELIVERIES: usize = 5000;
 
@@ -97,8 +99,12 @@ impl Swarm {
                 sequence: report.sequence,
                 from_ms,
                 to_ms,
-                bytes: ByteCount::new(delivery.bytes),
-                refused: refused.to_owned(),
+                bytes: ByteCount::new(delivery.bytes).min(MAX_DELIVERED),
+                refused: if delivery.bytes > MAX_DELIVERED.get() && refused.is_empty() {
+                    "bytes".to_owned()
+                } else {
+                    refused.to_owned()
+                },
             });
         }
         let kept = deliveries.is_empty()

@@ -13,7 +13,7 @@ use types::{Bitrate, NodeId, RunId, SessionId, StreamId};
 
 use super::{
     draw::{Candidate, Capacity},
-    work::Pulls,
+    work::Told,
 };
 
 /// A stream that a node carries.
@@ -23,6 +23,8 @@ pub(super) struct Helped {
     pub(super) name: String,
     /// Its streamer wants no help for now.
     pub(super) paused: bool,
+    /// The session that it pulls under.
+    pub(super) pull: SessionId,
 }
 
 /// A node that is connected.
@@ -51,7 +53,11 @@ pub(super) struct Seat {
     /// Where it finds playback when no edge has a name of its own.
     pub(super) playback: String,
     pub(super) pinged: Option<(u64, Instant)>,
-    pub(super) pulls: Pulls,
+    pub(super) told: Told,
+    /// Streams of which it had the newest segment once since it began to pull them.
+    pub(super) current: HashSet<StreamId>,
+    /// When it is to be measured: never beside its viewers, whom that would cost what it measures.
+    pub(super) measure_at: Instant,
 }
 
 /// How a node does, for its streamer.
@@ -63,11 +69,20 @@ pub(crate) enum Condition {
     Quarantined,
 }
 
+/// What peer ids of nodes begin with, and no others.
+const NODES: &[u8] = b"-FN";
+
+/// Whether a peer id is one of a node.
+pub(super) fn is_nodes(peer: &PeerId) -> bool {
+    peer.as_bytes().starts_with(NODES)
+}
+
 /// The peer id under which pages know a node: the same for as long as the server keeps its keys.
 pub(super) fn peer_id(keys: &crate::KeyRing, node: NodeId) -> PeerId {
     const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let hash = keys.hash_secret(crate::keys::Purpose::Peer, node.as_uuid().as_bytes());
     let mut id = *b"-FN0001-000000000000";
+    debug_assert!(id.starts_with(NODES));
     for (place, byte) in id.iter_mut().skip(8).zip(hash.0) {
         *place = LETTERS[usize::from(byte) % LETTERS.len()];
     }
@@ -75,6 +90,35 @@ pub(super) fn peer_id(keys: &crate::KeyRing, node: NodeId) -> PeerId {
 }
 
 impl Seat {
+    /// One of a node that is there and was told nothing.
+    #[cfg(test)]
+    pub(super) fn stub(node: NodeId) -> Self {
+        Self {
+            node,
+            serial: 1,
+            run: RunId::new(),
+            to: mpsc::channel(8).0,
+            address: IpAddr::from([127, 0, 0, 1]),
+            peer_id: PeerId::new(*b"-FN0001-000000000000"),
+            version: String::new(),
+            streams: HashMap::new(),
+            measured: None,
+            round_trip: None,
+            beat: Heartbeat::default(),
+            heard: Instant::now(),
+            quarantined: false,
+            reserved: Bitrate::ZERO,
+            serving: HashMap::new(),
+            idle: HashMap::new(),
+            broken: None,
+            playback: String::new(),
+            pinged: None,
+            told: Told::nothing(),
+            current: HashSet::new(),
+            measure_at: Instant::now(),
+        }
+    }
+
     /// Tells the node. One that doesn't listen is broken.
     pub(super) fn tell(&mut self, message: Message) {
         let sent = self.to.try_send(ConnectResponse {
@@ -105,17 +149,18 @@ impl Seat {
         }
     }
 
+    /// Whether it may carry `stream` at all.
+    pub(super) fn helps(&self, stream: StreamId) -> bool {
+        let helped = self.streams.get(&stream);
+        !self.quarantined && helped.is_some_and(|helped| !helped.paused)
+    }
+
     /// Whether it may be given another viewer of `stream`, who takes so much.
     pub(super) fn may_take(&self, stream: StreamId, wanted: Bitrate) -> bool {
-        let helps = self
-            .streams
-            .get(&stream)
-            .is_some_and(|helped| !helped.paused);
         let viewers: usize = self.serving.values().map(HashSet::len).sum();
         let most = u64::from(self.beat.max_viewers);
         let only = &self.beat.only_stream_ids;
-        helps
-            && !self.quarantined
+        self.helps(stream)
             && self.broken.is_none()
             && self.beat.accepting
             && (most == 0 || (viewers as u64) < most)
@@ -135,6 +180,7 @@ impl Seat {
             sessions.remove(&session);
             if sessions.is_empty() {
                 self.serving.remove(&stream);
+                self.current.remove(&stream);
                 self.idle.insert(stream, Instant::now());
             }
         }

@@ -195,12 +195,10 @@ impl State {
         for node in nodes {
             self.release(session, node);
         }
+        self.forget_peer(session);
         let Some(viewer) = self.viewers.remove(&session) else {
             return;
         };
-        if let Some((_, peer)) = viewer.swarm() {
-            self.pages.remove(&(viewer.stream, peer));
-        }
         if let Some(audience) = self.audiences.get_mut(&viewer.stream) {
             audience.sessions.remove(&session);
             if audience.sessions.is_empty() {
@@ -213,6 +211,37 @@ impl State {
             stream: viewer.stream,
             at_ms: now_ms(),
         });
+    }
+
+    /// A page can't be reached now. What it was paired with may live on.
+    pub(super) fn unlist(&mut self, session: SessionId) {
+        let Some(viewer) = self.viewers.get(&session) else {
+            return;
+        };
+        if let Some(peer) = viewer.known_as {
+            let key = (viewer.stream, peer);
+            if self.pages.get(&key) == Some(&session) {
+                self.pages.remove(&key);
+            }
+        }
+    }
+
+    /// A page goes by its peer id no longer: others it was paired with have room for another.
+    pub(super) fn forget_peer(&mut self, session: SessionId) {
+        self.unlist(session);
+        let Some(viewer) = self.viewers.get_mut(&session) else {
+            return;
+        };
+        let (stream, partners) = (viewer.stream, std::mem::take(&mut viewer.paired));
+        let Some(peer) = viewer.known_as.take() else {
+            return;
+        };
+        for partner in partners {
+            let partner = self.pages.get(&(stream, partner));
+            if let Some(partner) = partner.and_then(|partner| self.viewers.get_mut(partner)) {
+                partner.paired.remove(&peer);
+            }
+        }
     }
 
     /// Gives a node to a session. Answers the link's name.
@@ -242,6 +271,7 @@ impl State {
             node,
             link: name.clone(),
             from_ms,
+            told_ms: from_ms,
             since: Instant::now(),
             open: false,
             reserved,
@@ -284,7 +314,7 @@ impl State {
                 session,
                 node: given.node,
                 stream,
-                from_ms: given.from_ms,
+                from_ms: given.told_ms,
                 until_ms: None,
                 bitrate: now,
                 own: given.own,
@@ -313,7 +343,7 @@ impl State {
             session,
             node,
             stream,
-            from_ms: given.from_ms,
+            from_ms: given.told_ms,
             until_ms: Some(now_ms()),
             bitrate: given.bitrate,
             own: given.own,

@@ -1,7 +1,11 @@
 //! Test pulls: a node that a page accuses of wrong bytes is asked for some as a viewer would ask. Only what fails
 //! here, against what the origin signed, is held against it.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use peer::{Event, LinkId, Options, Peer};
@@ -27,6 +31,10 @@ const MOST: usize = 1000;
 const STEP: Duration = Duration::from_secs(5);
 /// Segments fetched in one test.
 const SEGMENTS: usize = 2;
+/// Nodes tested at once: one that takes its time keeps few others waiting.
+const TESTERS: usize = 8;
+/// Between two looks at what the origin told.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// A node that is to be tested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,7 +48,7 @@ pub(super) struct Suspicion {
 /// Nodes that wait, each once.
 #[derive(Debug, Default)]
 pub(super) struct Suspicions {
-    waiting: Mutex<Vec<Suspicion>>,
+    waiting: Mutex<VecDeque<Suspicion>>,
     nodes: Mutex<HashSet<NodeId>>,
     come: Notify,
 }
@@ -61,14 +69,19 @@ impl Swarm {
         let suspicions = &self.inner.suspicions;
         let mut waiting = suspicions.waiting.lock();
         if waiting.len() < MOST && suspicions.nodes.lock().insert(suspicion.node) {
-            waiting.push(suspicion);
+            waiting.push_back(suspicion);
             suspicions.come.notify_one();
         }
     }
 
-    /// Tests who is suspected, one after the other, forever.
+    /// Tests who is suspected, some at once, in the order in which they were accused; forever.
     pub(crate) async fn test_suspects(self, shutdown: Shutdown) {
-        let bound = Peer::bind(Options::default(), Arc::new(()), &shutdown);
+        let testers = (0..TESTERS).map(|_| self.test_some(&shutdown));
+        futures::future::join_all(testers).await;
+    }
+
+    async fn test_some(&self, shutdown: &Shutdown) {
+        let bound = Peer::bind(Options::default(), Arc::new(()), shutdown);
         let (peer, mut events) = match bound {
             Ok(bound) => bound,
             Err(error) => {
@@ -77,7 +90,14 @@ impl Swarm {
             }
         };
         loop {
-            let next = self.inner.suspicions.waiting.lock().pop();
+            let suspicions = &self.inner.suspicions;
+            let (next, more) = {
+                let mut waiting = suspicions.waiting.lock();
+                (waiting.pop_front(), !waiting.is_empty())
+            };
+            if more {
+                suspicions.come.notify_one();
+            }
             let Some(suspicion) = next else {
                 self.inner.suspicions.come.notified().await;
                 continue;
@@ -157,75 +177,84 @@ impl Swarm {
         let Ok(Some(loaded)) = announced.await else {
             return Outcome::Unreachable("announces nothing");
         };
-        self.compare(peer, suspicion, &id, wanted(loaded, suspicion.msn))
-            .await
+        self.compare(peer, suspicion, &id, &loaded).await
     }
 
+    /// Fetches some of what the node says it has and compares that with what the origin signed: only of what it
+    /// signed, or a node could announce what never was, and be asked for that.
     async fn compare(
         &self,
         peer: &Peer,
         suspicion: Suspicion,
         id: &LinkId,
-        wanted: Vec<Msn>,
+        loaded: &[Msn],
     ) -> Outcome {
-        let mut fetched = Vec::new();
-        for msn in wanted {
-            if let Ok(data) = peer.fetch(id.clone(), msn, STEP).await {
-                fetched.push((msn, <[u8; 32]>::from(Sha256::digest(&data))));
+        let signed = Signed::default();
+        let fetched = async {
+            let wanted = timeout(STEP, async {
+                loop {
+                    let wanted = wanted(loaded, suspicion.msn, &signed.lock());
+                    if !wanted.is_empty() {
+                        return wanted;
+                    }
+                    tokio::time::sleep(LOOK).await;
+                }
+            });
+            let Ok(wanted) = wanted.await else {
+                return Outcome::Unreachable("has nothing that the origin has");
+            };
+            let mut outcome = Outcome::Unreachable("serves nothing");
+            for msn in wanted {
+                let Ok(data) = peer.fetch(id.clone(), msn, STEP).await else {
+                    continue;
+                };
+                let sha256 = <[u8; 32]>::from(Sha256::digest(&data));
+                if signed
+                    .lock()
+                    .get(&msn)
+                    .is_some_and(|right| *right != sha256)
+                {
+                    return Outcome::Wrong { msn, sha256 };
+                }
+                outcome = Outcome::Good;
             }
-        }
-        if fetched.is_empty() {
-            return Outcome::Unreachable("serves nothing");
-        }
-        let numbers: HashSet<u64> = fetched.iter().map(|(msn, _)| msn.get()).collect();
-        let Ok(Ok(signed)) = timeout(STEP * 2, self.signed(suspicion.stream, &numbers)).await
-        else {
-            return Outcome::Unreachable("the origin does not answer");
+            outcome
         };
-        for (msn, sha256) in fetched {
-            let right = signed.iter().find(|(of, _)| *of == msn.get());
-            if let Some((_, right)) = right
-                && right.as_ref() != sha256.as_slice()
-            {
-                return Outcome::Wrong { msn, sha256 };
-            }
+        tokio::select! {
+            outcome = fetched => outcome,
+            why = self.follow(suspicion.stream, &signed) => Outcome::Unreachable(why),
         }
-        Outcome::Good
     }
 
-    /// What the origin signed of these segments.
-    async fn signed(
-        &self,
-        stream: StreamId,
-        wanted: &HashSet<u64>,
-    ) -> Result<Vec<(u64, bytes::Bytes)>, Error> {
-        let live = self.inner.live.get(stream).ok_or(Error::NotLive(stream))?;
-        let origin = live.origin.ok_or(Error::NotLive(stream))?;
+    /// Learns what the origin signed, for as long as it goes on. Answers why it does not.
+    async fn follow(&self, stream: StreamId, signed: &Signed) -> &'static str {
+        const AWAY: &str = "the origin does not answer";
+        let live = self.inner.live.get(stream);
+        let Some(origin) = live.and_then(|live| live.origin) else {
+            return AWAY;
+        };
         let tokens = &self.inner.settings.service_tokens;
-        let channel = runtime::grpc::channel(&origin.address, tokens)
-            .map_err(|_| Error::TooSlow("the origin"))?;
+        let Ok(channel) = runtime::grpc::channel(&origin.address, tokens) else {
+            return AWAY;
+        };
         let mut client =
             OriginClient::new(channel).max_decoding_message_size(proto::MAX_MESSAGE_BYTES);
         let request = WatchWindowRequest {
             stream_id: stream.to_string(),
         };
-        let answer = client.watch_window(request).await;
-        let mut events = answer
-            .map_err(|_| Error::TooSlow("the origin"))?
-            .into_inner();
-        let mut found = Vec::new();
+        let Ok(Ok(answer)) = timeout(STEP, client.watch_window(request)).await else {
+            return AWAY;
+        };
+        let mut events = answer.into_inner();
         while let Ok(Some(event)) = events.message().await {
             if let Some(Told::SegmentClosed(closed)) = event.event
-                && wanted.contains(&closed.msn)
                 && let Some(digest) = closed.digest
+                && let Ok(sha256) = digest.sha256.as_ref().try_into()
             {
-                found.push((closed.msn, digest.sha256));
-                if found.len() == wanted.len() {
-                    break;
-                }
+                signed.lock().insert(Msn::new(closed.msn), sha256);
             }
         }
-        Ok(found)
+        AWAY
     }
 
     async fn conclude(&self, suspicion: Suspicion, outcome: Outcome) -> Result<(), Error> {
@@ -265,20 +294,17 @@ impl Swarm {
     }
 }
 
-/// What to ask for: what was said to be wrong, if it is still there, and the newest.
-fn wanted(mut loaded: Vec<Msn>, accused: Msn) -> Vec<Msn> {
-    loaded.sort_unstable();
-    let mut wanted: Vec<Msn> = loaded
-        .iter()
-        .copied()
-        .filter(|msn| *msn == accused)
-        .collect();
-    for msn in loaded.into_iter().rev() {
-        if wanted.len() < SEGMENTS && !wanted.contains(&msn) {
-            wanted.push(msn);
-        }
-    }
-    wanted
+/// What the origin signed.
+type Signed = Mutex<HashMap<Msn, [u8; 32]>>;
+
+/// What to ask for, of what was signed: what was said to be wrong, if it is still there, and the newest.
+fn wanted(loaded: &[Msn], accused: Msn, signed: &HashMap<Msn, [u8; 32]>) -> Vec<Msn> {
+    let known = loaded.iter().copied();
+    let mut known: Vec<Msn> = known.filter(|msn| signed.contains_key(msn)).collect();
+    known.sort_unstable_by_key(|msn| (*msn != accused, std::cmp::Reverse(*msn)));
+    known.dedup();
+    known.truncate(SEGMENTS);
+    known
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -296,9 +322,15 @@ mod tests {
 
     #[test]
     fn what_was_said_to_be_wrong_is_asked_for_first() {
-        let loaded = || (10..20).map(Msn::new).collect::<Vec<_>>();
-        assert_eq!(wanted(loaded(), Msn::new(12)), [Msn::new(12), Msn::new(19)]);
-        assert_eq!(wanted(loaded(), Msn::new(5)), [Msn::new(19), Msn::new(18)]);
-        assert!(wanted(Vec::new(), Msn::new(5)).is_empty());
+        let msns = |numbers: &[u64]| numbers.iter().copied().map(Msn::new).collect::<Vec<_>>();
+        let signed: HashMap<Msn, [u8; 32]> = (12..20).map(|n| (Msn::new(n), [0; 32])).collect();
+        let loaded = msns(&(10..20).collect::<Vec<_>>());
+        let wanted = |loaded: &[Msn], accused| wanted(loaded, Msn::new(accused), &signed);
+        assert_eq!(wanted(&loaded, 12), msns(&[12, 19]));
+        assert_eq!(wanted(&loaded, 5), msns(&[19, 18]));
+        assert!(wanted(&[], 5).is_empty());
+        // What never was is not asked for, whatever the node says it has.
+        let boast = msns(&[13, 1_000_000_000, u64::MAX]);
+        assert_eq!(wanted(&boast, 1_000_000_000), msns(&[13]));
     }
 }

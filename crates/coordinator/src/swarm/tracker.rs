@@ -12,7 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use p2p::tracker::{self, ClientMessage, Event, ServerMessage};
+use p2p::tracker::{self, Announce, ClientMessage, Event, ServerMessage};
 use runtime::{Shutdown, http::Peer};
 use tokio::{
     sync::mpsc,
@@ -20,7 +20,7 @@ use tokio::{
 };
 use types::{SessionId, StreamId};
 
-use super::{Swarm, state::State, viewer::Page};
+use super::{Swarm, seat::is_nodes, state::State, viewer::Page};
 
 /// Seconds between a page's announces. Nodes call pages that need another sooner.
 const INTERVAL: u32 = 60;
@@ -164,7 +164,11 @@ impl Swarm {
             }
             match said {
                 Message::Text(text) => match tracker::parse(&text) {
-                    Ok(message) => self.hear(session, message),
+                    Ok(message) => {
+                        if let Err(reason) = self.hear(session, message) {
+                            return Over::Rude(reason);
+                        }
+                    }
                     Err(error) => {
                         tracing::debug!(%error, "a page's message to the tracker can't be read");
                         return Over::Rude("malformed");
@@ -205,63 +209,72 @@ impl Swarm {
             .as_ref()
             .is_some_and(|page| page.serial == serial)
         {
-            let swarm = viewer.swarm();
             viewer.page = None;
             viewer.note_presence();
-            let stream = viewer.stream;
-            if let Some((_, peer)) = swarm {
-                state.pages.remove(&(stream, peer));
-            }
+            state.unlist(session);
         }
     }
 
-    fn hear(&self, session: SessionId, message: ClientMessage) {
-        self.with(|state| hear(state, session, message));
+    fn hear(&self, session: SessionId, message: ClientMessage) -> Result<(), &'static str> {
+        self.with(|state| hear(state, session, message))
     }
 }
 
-fn hear(state: &mut State, session: SessionId, message: ClientMessage) {
+fn hear(state: &mut State, session: SessionId, message: ClientMessage) -> Result<(), &'static str> {
     match message {
         ClientMessage::Answer(answer) => state.answered(session, answer),
         ClientMessage::Announce(announce) => {
             if announce.event == Some(Event::Stopped) {
+                state.forget_peer(session);
                 if let Some(viewer) = state.viewers.get_mut(&session)
                     && let Some(page) = viewer.page.as_mut()
                 {
                     page.swarm = None;
                 }
-                return;
+                return Ok(());
             }
-            let Some(viewer) = state.viewers.get_mut(&session) else {
-                return;
-            };
-            let stream = viewer.stream;
-            let (info_hash, peer_id) = (announce.info_hash, announce.peer_id);
-            let old = viewer.swarm().map(|(_, peer)| peer);
-            let Some(page) = viewer.page.as_mut() else {
-                return;
-            };
-            page.swarm = Some((info_hash, peer_id));
-            page.tell(ServerMessage::Announced {
-                info_hash,
-                interval: INTERVAL,
-                complete: 0,
-                incomplete: 1,
-            });
-            // A peer id that another session goes by stays that one's.
-            let taken = state
-                .pages
-                .get(&(stream, peer_id))
-                .is_some_and(|by| *by != session);
-            if let Some(old) = old.filter(|old| *old != peer_id) {
-                state.pages.remove(&(stream, old));
-            }
-            if !taken {
-                state.pages.insert((stream, peer_id), session);
-            }
-            state.take_offers(session, announce.offers);
+            announced(state, session, announce)?;
         }
     }
+    Ok(())
+}
+
+/// A page says what it goes by. Under a node's name, or another page's, it would be blamed for what that one sends,
+/// and that one for what it sends.
+fn announced(
+    state: &mut State,
+    session: SessionId,
+    announce: Announce,
+) -> Result<(), &'static str> {
+    let Some(viewer) = state.viewers.get(&session) else {
+        return Ok(());
+    };
+    let stream = viewer.stream;
+    let (info_hash, peer_id) = (announce.info_hash, announce.peer_id);
+    let key = (stream, peer_id);
+    if is_nodes(&peer_id) || state.pages.get(&key).is_some_and(|by| *by != session) {
+        return Err("peer_id");
+    }
+    if viewer.known_as.is_some_and(|known| known != peer_id) {
+        state.forget_peer(session);
+    }
+    let Some(viewer) = state.viewers.get_mut(&session) else {
+        return Ok(());
+    };
+    let Some(page) = viewer.page.as_mut() else {
+        return Ok(());
+    };
+    page.swarm = Some((info_hash, peer_id));
+    page.tell(ServerMessage::Announced {
+        info_hash,
+        interval: INTERVAL,
+        complete: 0,
+        incomplete: 1,
+    });
+    viewer.known_as = Some(peer_id);
+    state.pages.insert(key, session);
+    state.take_offers(session, announce.offers);
+    Ok(())
 }
 
 async fn close(socket: &mut WebSocket, reason: &'static str) -> Result<(), axum::Error> {

@@ -8,6 +8,7 @@ use types::{Bitrate, Flag, NodeId, StreamId};
 
 use super::{
     Swarm,
+    seat::Seat,
     state::{State, StreamFacts},
 };
 use crate::Error;
@@ -26,8 +27,12 @@ const MAX_WANTS: usize = 2000;
 const IDLE: Duration = Duration::from_secs(30);
 /// How often new origins' keys are looked for.
 const KEYS: Duration = Duration::from_secs(2);
-/// A node this many segments behind the others is slow.
-const BEHIND: u64 = 3;
+/// A node more than so many segments behind the others is slow.
+const BEHIND: u64 = 2;
+/// So many must carry a stream for one of them to be behind the others.
+const FEWEST: usize = 3;
+/// Nodes that are asked to be measured in one look.
+const MEASURED: usize = 20;
 
 impl Swarm {
     /// What is known of a stream, read if need be.
@@ -173,12 +178,19 @@ impl Swarm {
             tracing::debug!(node_id = %node, "a node is gone; its viewers are given others");
             state.unseat(node);
         }
-        for (node, stream) in slow(&state.seats) {
+        for (node, stream) in slow(&mut state.seats) {
             for session in state.sessions_of(node, Some(stream)) {
                 metrics::counter!("streamr_nodes_slow_total").increment(1);
                 state.part(session, node);
                 state.want(session);
             }
+        }
+        let now = tokio::time::Instant::now();
+        let due = |seat: &&mut Seat| {
+            seat.serving.is_empty() && seat.broken.is_none() && seat.measure_at <= now
+        };
+        for seat in state.seats.values_mut().filter(due).take(MEASURED) {
+            self.have_measured(seat);
         }
         state.forget_questions();
         metrics::gauge!("streamr_nodes_connected").set(state.seats.len() as f64);
@@ -186,21 +198,105 @@ impl Swarm {
     }
 }
 
-/// Nodes that lag behind others on a stream.
-fn slow(seats: &HashMap<NodeId, super::seat::Seat>) -> Vec<(NodeId, StreamId)> {
-    let mut newest: HashMap<&str, u64> = HashMap::new();
-    for load in seats.values().flat_map(|seat| &seat.beat.streams) {
-        let known = newest.entry(&load.stream_id).or_default();
-        *known = (*known).max(load.newest_msn);
+/// Nodes that lag behind others on a stream. What a node says of itself counts for what it was given, and nobody's
+/// word decides alone: the middle one of all that carry the stream is what the others are compared with. Who begins
+/// to pull has old segments first, and is behind nobody until it had the newest once.
+fn slow(seats: &mut HashMap<NodeId, Seat>) -> Vec<(NodeId, StreamId)> {
+    let mut told: HashMap<StreamId, Vec<(NodeId, u64)>> = HashMap::new();
+    for seat in seats.values() {
+        for load in &seat.beat.streams {
+            let stream = load.stream_id.parse().ok();
+            let stream = stream.filter(|stream| load.newest_msn > 0 && seat.pulls(*stream));
+            if let Some(stream) = stream {
+                told.entry(stream)
+                    .or_default()
+                    .push((seat.node, load.newest_msn));
+            }
+        }
     }
-    let loads = seats
-        .values()
-        .flat_map(|seat| seat.beat.streams.iter().map(|load| (seat.node, load)));
-    loads
-        .filter(|(_, load)| {
-            let newest = newest.get(load.stream_id.as_str()).copied().unwrap_or(0);
-            load.newest_msn > 0 && load.newest_msn + BEHIND < newest
-        })
-        .filter_map(|(node, load)| Some((node, load.stream_id.parse().ok()?)))
-        .collect()
+    let mut slow = Vec::new();
+    for (stream, mut loads) in told.into_iter().filter(|(_, loads)| loads.len() >= FEWEST) {
+        loads.sort_unstable_by_key(|(_, newest)| *newest);
+        let Some((_, middle)) = loads.get(loads.len() / 2).copied() else {
+            continue;
+        };
+        for (node, newest) in loads {
+            let Some(seat) = seats.get_mut(&node) else {
+                continue;
+            };
+            if newest.saturating_add(1) >= middle {
+                seat.current.insert(stream);
+            } else if newest.saturating_add(BEHIND) < middle && seat.current.contains(&stream) {
+                slow.push((node, stream));
+            }
+        }
+    }
+    slow
+}
+
+#[cfg(test)]
+mod tests {
+    use proto::node::StreamLoad;
+    use types::SessionId;
+
+    use super::*;
+
+    fn seats(stream: StreamId, newest: &[u64]) -> HashMap<NodeId, Seat> {
+        let seats = newest.iter().map(|newest| {
+            let mut seat = Seat::stub(NodeId::new());
+            seat.serve(stream, SessionId::new());
+            tell(&mut seat, stream, *newest);
+            (seat.node, seat)
+        });
+        seats.collect()
+    }
+
+    fn tell(seat: &mut Seat, stream: StreamId, newest_msn: u64) {
+        seat.beat.streams = vec![StreamLoad {
+            stream_id: stream.to_string(),
+            newest_msn,
+            ..StreamLoad::default()
+        }];
+    }
+
+    #[test]
+    fn who_falls_behind_the_others_is_slow() {
+        let stream = StreamId::new();
+        let mut all = seats(stream, &[100, 100, 99]);
+        assert_eq!(slow(&mut all), []);
+        let last = all
+            .iter()
+            .find(|(_, seat)| seat.beat.streams[0].newest_msn == 99);
+        let last = *last.unwrap().0;
+        for seat in all.values_mut().filter(|seat| seat.node != last) {
+            tell(seat, stream, 103);
+        }
+        assert_eq!(slow(&mut all), [(last, stream)]);
+    }
+
+    #[test]
+    fn who_begins_is_behind_nobody() {
+        let mut all = seats(StreamId::new(), &[100, 100, 92]);
+        assert_eq!(slow(&mut all), []);
+    }
+
+    #[test]
+    fn nobody_is_slow_by_one_word() {
+        let stream = StreamId::new();
+        let mut all = seats(stream, &[100, 100, 100]);
+        assert_eq!(slow(&mut all), []);
+        // One that carries it lies, and one that does not.
+        let liar = *all.keys().next().unwrap();
+        tell(all.get_mut(&liar).unwrap(), stream, u64::MAX);
+        let mut stranger = Seat::stub(NodeId::new());
+        tell(&mut stranger, stream, u64::MAX);
+        all.insert(stranger.node, stranger);
+        assert_eq!(slow(&mut all), []);
+        // Two alone: who of them is right can't be told.
+        let mut two = seats(stream, &[100, 100]);
+        assert_eq!(slow(&mut two), []);
+        let liar = *two.keys().next().unwrap();
+        tell(two.get_mut(&liar).unwrap(), stream, u64::MAX);
+        assert_eq!(slow(&mut two), []);
+    }
 }

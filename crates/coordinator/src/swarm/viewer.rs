@@ -41,7 +41,10 @@ impl Page {
 pub(super) struct Assignment {
     pub(super) node: NodeId,
     pub(super) link: Bytes,
+    /// When the link was given, which is part of its name. Unix time in milliseconds.
     pub(super) from_ms: i64,
+    /// Since when it is told to be given: later than that, where another coordinator gave it. In milliseconds.
+    pub(super) told_ms: i64,
     pub(super) since: Instant,
     /// Their data channel is open.
     pub(super) open: bool,
@@ -80,7 +83,9 @@ pub(super) struct Viewer {
     pub(super) assignments: Vec<Assignment>,
     /// Nodes that it is not given again for now.
     pub(super) excluded: Excluded,
-    /// Other pages it was paired with.
+    /// What its page went by last.
+    pub(super) known_as: Option<PeerId>,
+    /// Other pages it was paired with, as long as they are there.
     pub(super) paired: HashSet<PeerId>,
     pub(super) dropped: Vec<PeerId>,
     pub(super) view: watch::Sender<Arc<View>>,
@@ -99,6 +104,7 @@ impl Viewer {
             listeners: 0,
             assignments: Vec::new(),
             excluded: Excluded::default(),
+            known_as: None,
             paired: HashSet::new(),
             dropped: Vec::new(),
             view: watch::Sender::new(Arc::default()),

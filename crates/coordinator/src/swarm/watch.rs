@@ -9,8 +9,8 @@ use types::SessionId;
 use super::{Swarm, viewer::View};
 use crate::accounts::now;
 
-/// What a token opened is recognised by it for so long: as long as anybody watches.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
+/// What a token opened is recognised by it for so long: as long as anybody watches, and as late as receipts may come.
+const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// A page that listens; dropping it ends that.
 pub(crate) struct Watching {

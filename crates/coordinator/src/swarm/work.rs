@@ -1,6 +1,6 @@
 //! What nodes are to pull: told whole, whenever it changes and before a token runs out.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use auth::PlaybackClaims;
 use proto::node::{
@@ -9,28 +9,55 @@ use proto::node::{
 use tokio::time::Instant;
 use types::{NodeId, SessionId, StreamId};
 
+use storage::Friend;
+
 use super::{Swarm, state::State};
-use crate::{Error, accounts::now};
+use crate::{Error, KeyRing, accounts::now, keys::Purpose};
 
 /// A token is good for five minutes; a new one is told before that.
 const RENEWED: Duration = Duration::from_secs(240);
+/// A node that came has told of its links by then.
+const SETTLED: Duration = Duration::from_secs(10);
 /// Nodes looked through before others have their turn at the tables.
 const SLICE: usize = 500;
 /// Origin keys that nodes are told; older origins are long gone.
 const MAX_KEYS: usize = 64;
 
-/// What a node was told, and the sessions it pulls under.
-#[derive(Debug, Default)]
-pub(super) struct Pulls {
-    pub(super) sessions: HashMap<StreamId, SessionId>,
-    told: Option<(Vec<StreamId>, Instant)>,
+/// The session that a node pulls a stream under: one over all its connections, so that it is revoked whole, also
+/// while the node is away. Whoever is invited again has another.
+pub(super) fn pull_session(keys: &KeyRing, friend: &Friend) -> SessionId {
+    let mut about = [0; 40];
+    about[..16].copy_from_slice(friend.node.as_uuid().as_bytes());
+    about[16..32].copy_from_slice(friend.stream.as_uuid().as_bytes());
+    let joined_ms = (friend.joined_at.unix_timestamp_nanos() / 1_000_000) as i64;
+    about[32..].copy_from_slice(&joined_ms.to_be_bytes());
+    let hash = keys.hash_secret(Purpose::Pull, &about);
+    let mut id = [0; 16];
+    id.copy_from_slice(&hash.0[..16]);
+    SessionId::from_uuid(uuid::Builder::from_random_bytes(id).into_uuid())
 }
 
-impl Pulls {
+/// What a node was told to pull.
+#[derive(Debug)]
+pub(super) struct Told {
+    since: Instant,
+    last: Option<(Vec<StreamId>, Instant)>,
+}
+
+impl Told {
+    /// Nothing yet, to a node that comes now.
+    pub(super) fn nothing() -> Self {
+        Self {
+            since: Instant::now(),
+            last: None,
+        }
+    }
+
     fn is_due(&self, work: &[StreamId]) -> bool {
-        match &self.told {
-            None => !work.is_empty(),
-            Some((told, at)) => told != work || (!work.is_empty() && at.elapsed() > RENEWED),
+        match &self.last {
+            // It may pull something from before, for viewers that it has still to tell of.
+            None => !work.is_empty() || self.since.elapsed() > SETTLED,
+            Some((last, at)) => last != work || (!work.is_empty() && at.elapsed() > RENEWED),
         }
     }
 }
@@ -89,18 +116,19 @@ impl Swarm {
             return;
         };
         let live = |stream: &StreamId| streams.get(stream).is_some_and(|facts| facts.live);
-        let mut work: Vec<StreamId> = seat.work().into_iter().filter(live).collect();
+        let work = seat.work().into_iter();
+        let mut work: Vec<StreamId> = work
+            .filter(|stream| live(stream) && seat.helps(*stream))
+            .collect();
         work.sort_unstable();
-        if !seat.pulls.is_due(&work) {
+        if !seat.told.is_due(&work) {
             return;
         }
         let mut told = Vec::with_capacity(work.len());
         for stream in &work {
-            let session = *seat
-                .pulls
-                .sessions
-                .entry(*stream)
-                .or_insert_with(SessionId::new);
+            let Some(session) = seat.streams.get(stream).map(|helped| helped.pull) else {
+                continue;
+            };
             let token = self.inner.signing.sign_playback(PlaybackClaims {
                 session,
                 stream: *stream,
@@ -129,7 +157,7 @@ impl Swarm {
                 session_id: session.to_string(),
             });
         }
-        seat.pulls.told = Some((work, Instant::now()));
+        seat.told.last = Some((work, Instant::now()));
         seat.tell(Message::Work(Work { streams: told }));
     }
 
