@@ -25,6 +25,8 @@ const CARRIED: Duration = Duration::from_secs(60);
 /// For facts to be written and reconciled.
 const COUNTED: Duration = Duration::from_secs(30);
 
+/// By then what was told is reconciled; a session that nobody is at ends much later.
+const RECONCILED: Duration = Duration::from_secs(8);
 /// A viewer's last message, whose acknowledgement its node may never hear.
 const UNHEARD: u64 = 32 * 1024;
 
@@ -143,7 +145,28 @@ async fn an_accused_node_is_replaced_by_another() -> Result<()> {
         })
         .await?;
         ensure!(!counts.by_node.contains_key(&altering.node), "{counts:?}");
-        compare(&counts.played, &alone)
+        compare(&counts.played, &alone)?;
+
+        // Who runs the server reads why, and may let it help again.
+        let node = altering.node.to_string();
+        let told = sandbox.streamr(&["admin", "node", &node]).await?;
+        let told = String::from_utf8_lossy(&told.stdout).into_owned();
+        ensure!(
+            told.contains("set aside") && told.contains("digest"),
+            "{told}"
+        );
+        let released = sandbox
+            .streamr(&["admin", "node", &node, "--release"])
+            .await?;
+        ensure!(released.status.success(), "{released:?}");
+        eventually(SOON, "the node may help again", || async {
+            let friends = friends(&owner, "replaced").await?;
+            let aside = friends
+                .iter()
+                .any(|friend| friend["status"] == "quarantined");
+            Ok((!aside).then_some(()))
+        })
+        .await
     })
     .await
 }
@@ -310,6 +333,13 @@ async fn receipts_are_signed_timely_and_new() -> Result<()> {
         future.at_ms += 3_600_000;
         let early = status(&future, session.sign(&future)).await?;
         ensure!([400, 422].contains(&early.0), "of the future: {early:?}");
+        let mut absurd = receipt(&session, 2, Vec::new());
+        absurd.peers = ByteCount::new(i64::MAX as u64);
+        let refused = status(&absurd, session.sign(&absurd)).await?;
+        ensure!(
+            [400, 422].contains(&refused.0),
+            "all bytes there are: {refused:?}"
+        );
         Ok(())
     })
     .await
@@ -325,6 +355,10 @@ async fn receipts_for_a_node_that_was_not_given_earn_nothing() -> Result<()> {
         // One session is watched, so that the stream's delivery is counted at all.
         let light = Light::watch(sandbox, "unassigned").await?;
         let session = Session::open(sandbox, "unassigned", true).await?;
+        // It is there, as pages are.
+        let url = session.trackers.first().context("a tracker")?;
+        let mut socket = light::connect(url).await?;
+        light::shout(&mut socket, &light::announce(session.stream), 1).await?;
         let invented = NodeId::new();
         let mut nodes = vec![accomplice.node, invented];
         nodes.sort();
@@ -401,8 +435,11 @@ async fn receipts_that_are_held_back_count_once_they_come() -> Result<()> {
         drop(never);
         let signed = good.leave().await?.bytes.friends;
         counts(signed, 1).await?;
-        // A whole session's receipt comes last of all, and counts as if it had come in time.
-        let all = signed + late.leave().await?.bytes.friends;
+        // A whole session's receipt comes when all else was reconciled, and counts as if it had come in time.
+        let late = late.go().await?;
+        sleep(RECONCILED).await;
+        counts(signed, 1).await?;
+        let all = signed + late.sign().await?.bytes.friends;
         counts(all, 2).await?;
         Ok(())
     })

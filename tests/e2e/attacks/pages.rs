@@ -33,40 +33,80 @@ async fn page_until(
 }
 
 #[tokio::test]
-async fn a_page_plays_nothing_that_was_altered() -> Result<()> {
+async fn a_page_plays_nothing_that_is_wrong() -> Result<()> {
     let sandbox = shared().await?;
     scenario(sandbox, async {
-        let slug = "altered";
+        let slug = "wrong";
         let _publication = playable(sandbox, slug).await?;
-        let _altering = rogue(sandbox, slug, Fault::Alter).await?;
+        let owner = sandbox.owner().await?;
+        let _turn = Turn::at_load().await?;
+        let mut watchers = Watchers::start()?;
+        for fault in [Fault::Alter, Fault::Truncate, Fault::Swap] {
+            let rogue = rogue(sandbox, slug, fault).await?;
+            watchers
+                .open(&sandbox.watch_page(slug), 1, "friends")
+                .await?;
+            let what = format!("{fault:?} is found out");
+            let found = page_until(&mut watchers, &what, |page| page.rejected().friends > 0);
+            let found = found.await?;
+            ensure!(
+                found.left().wrong > 0,
+                "{fault:?}: its sender is not left: {found:?}"
+            );
+            eventually(COUNTED, "the node is quarantined", || async {
+                let friends = friends(&owner, slug).await?;
+                let caught = friends
+                    .iter()
+                    .any(|friend| friend["status"] == "quarantined");
+                Ok(caught.then_some(()))
+            })
+            .await?;
+            watchers.forget().await?;
+            sleep(Duration::from_secs(6)).await;
+            let page = watchers.read().await?.pop().context("no page")?;
+            ensure!(
+                page.carried().friends == 0,
+                "{fault:?}: wrong bytes count: {page:?}"
+            );
+            ensure!(
+                page.state == "playing" && page.longest_freeze_ms < 1500 && page.time > found.time,
+                "{fault:?}: {page:?}"
+            );
+            ensure!(page.errors.is_empty(), "{fault:?}: {page:?}");
+            watchers.close().await?;
+            let path = format!("/streams/{slug}/friends/{}", rogue.node);
+            owner.delete(&path).await?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_page_leaves_a_friend_that_withholds() -> Result<()> {
+    let sandbox = shared().await?;
+    scenario(sandbox, async {
+        let slug = "withholding";
+        let _publication = playable(sandbox, slug).await?;
+        let withholding = rogue(sandbox, slug, Fault::Withhold).await?;
         let _turn = Turn::at_load().await?;
         let mut watchers = Watchers::start()?;
         watchers
             .open(&sandbox.watch_page(slug), 1, "friends")
             .await?;
-        let found = page_until(&mut watchers, "wrong bytes are found out", |page| {
-            page.rejected().friends > 0
-        })
-        .await?;
-        ensure!(found.left().wrong > 0, "its sender is not left: {found:?}");
-        let owner = sandbox.owner().await?;
-        eventually(COUNTED, "the node is quarantined", || async {
-            let friends = friends(&owner, slug).await?;
-            let caught = friends
-                .iter()
-                .any(|friend| friend["status"] == "quarantined");
-            Ok(caught.then_some(()))
-        })
-        .await?;
+        let playing = page_until(&mut watchers, "it plays", |page| page.time > 2.0).await?;
         watchers.forget().await?;
-        sleep(Duration::from_secs(10)).await;
-        let page = watchers.read().await?.pop().context("no page")?;
-        ensure!(page.carried().friends == 0, "altered bytes count: {page:?}");
+        let left = page_until(&mut watchers, "who withholds is left", |page| {
+            page.left().slow > 0
+        })
+        .await?;
+        ensure!(withholding.seen().opened > 0, "{:?}", withholding.seen());
+        ensure!(left.carried().friends == 0, "{left:?}");
         ensure!(
-            page.state == "playing" && page.longest_freeze_ms < 1500 && page.time > found.time,
-            "{page:?}"
+            left.state == "playing" && left.longest_freeze_ms < 1500 && left.time > playing.time,
+            "{left:?}"
         );
-        ensure!(page.errors.is_empty(), "{page:?}");
+        ensure!(left.errors.is_empty(), "{left:?}");
         Ok(())
     })
     .await

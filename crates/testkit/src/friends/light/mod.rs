@@ -34,7 +34,7 @@ use super::{
 use crate::{Sandbox, http::Answer};
 
 pub use session::{Session, now_ms};
-pub use tracker::{Socket, announce, connect, shout, until_closed};
+pub use tracker::{Socket, announce, announce_as, connect, shout, until_closed};
 
 /// Between two receipts: sooner than pages, so that tests needn't wait.
 const RECEIPT: Duration = Duration::from_secs(5);
@@ -229,9 +229,31 @@ impl Light {
 
     /// Leaves with a last receipt, as pages do. What it answers is what that says.
     pub async fn leave(self) -> Result<LightCounts> {
+        self.go().await?.sign().await
+    }
+
+    /// Leaves, and signs for nothing yet.
+    pub async fn go(self) -> Result<Gone> {
         ensure!(self.taking.drain().await, "it goes on taking segments");
         sleep(ACKNOWLEDGED).await;
         self.shutdown.cancel();
+        Ok(Gone {
+            session: self.session.clone(),
+            shared: self.shared.clone(),
+        })
+    }
+}
+
+/// A viewer that left.
+#[derive(Debug)]
+pub struct Gone {
+    session: Session,
+    shared: Arc<Shared>,
+}
+
+impl Gone {
+    /// Signs for all that it got.
+    pub async fn sign(self) -> Result<LightCounts> {
         // Again while nobody answers, as pages do.
         crate::eventually(LEAVING, "the last receipt", || async {
             let answer = send(&self.session, &self.shared).await?;

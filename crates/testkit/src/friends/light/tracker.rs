@@ -50,6 +50,11 @@ pub fn announce(stream: StreamId) -> String {
     said(stream, new_peer_id(), Vec::new())
 }
 
+/// The same under a name of choice, of twenty letters.
+pub fn announce_as(stream: StreamId, name: [u8; 20]) -> String {
+    said(stream, PeerId::new(name), Vec::new())
+}
+
 fn said(stream: StreamId, peer_id: PeerId, offers: Vec<Offer>) -> String {
     ClientMessage::Announce(Announce {
         info_hash: info_hash(stream),
