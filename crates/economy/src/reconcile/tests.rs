@@ -1,6 +1,11 @@
 use proptest::prelude::*;
 
-use super::*;
+use types::{Bitrate, RunId};
+
+use super::{
+    bounds::{BURST_MS, bytes_in},
+    *,
+};
 
 const START: i64 = 1_700_000_000_000 - 1_700_000_000_000 % MINUTE_MS;
 
