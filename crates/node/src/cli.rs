@@ -21,7 +21,7 @@ use crate::{
     net::Net,
     page::{self, Place, Status},
     service::System,
-    settings::{Given, Settings},
+    settings::{self, Given, Settings},
 };
 
 /// `streamr-node`.
@@ -70,7 +70,7 @@ enum Verb {
         #[command(flatten)]
         given: Given,
     },
-    /// Write a service that starts the node with your session
+    /// Write a service that starts the node with your session; what flags say goes into node.toml
     InstallService {
         /// Print the text instead of writing it
         #[arg(long)]
@@ -78,6 +78,8 @@ enum Verb {
         /// For another system than this
         #[arg(long, value_enum)]
         system: Option<System>,
+        #[command(flatten)]
+        given: Given,
     },
 }
 
@@ -100,7 +102,11 @@ pub async fn run(cli: Cli) -> Result<bool, Error> {
         Verb::Status { json } => status(&data, json).await?,
         Verb::Leave { stream, given } => let_go(&data, given, stream.as_deref()).await?,
         Verb::Doctor { given } => return examine(&data, given).await,
-        Verb::InstallService { print, system } => install(&folder, print, system)?,
+        Verb::InstallService {
+            print,
+            system,
+            given,
+        } => install(&data, print, system, &given)?,
     }
     Ok(true)
 }
@@ -199,18 +205,28 @@ async fn examine(data: &DataDir, given: Given) -> Result<bool, Error> {
     Ok(findings.iter().all(|finding| finding.health < Health::Bad))
 }
 
-fn install(data: &Path, print: bool, system: Option<System>) -> Result<(), Error> {
+fn install(
+    data: &DataDir,
+    print: bool,
+    system: Option<System>,
+    given: &Given,
+) -> Result<(), Error> {
     let system = system.unwrap_or(System::here());
     let fail = |path: &Path, source| Error::File {
         path: path.to_owned(),
         source,
     };
     let binary = std::env::current_exe().map_err(|error| fail(Path::new("streamr-node"), error))?;
-    let data = data.canonicalize().map_err(|error| fail(data, error))?;
-    let text = system.text(&binary.to_string_lossy(), &data.to_string_lossy());
+    let folder = data.path().canonicalize();
+    let folder = folder.map_err(|error| fail(data.path(), error))?;
+    let text = system.text(&binary.to_string_lossy(), &folder.to_string_lossy());
     if print || system != System::here() {
         say(&text);
         return Ok(());
+    }
+    // A service has neither these flags nor this environment.
+    if settings::keep(data, given)? {
+        say(&format!("Kept: {}", data.file(settings::FILE).display()));
     }
     let place = system.place(&home().ok_or_else(no_home)?);
     let folder = place.parent().unwrap_or(Path::new("."));

@@ -251,6 +251,48 @@ pub(crate) fn change(
     Ok(limits)
 }
 
+/// Writes what flags and environment say to the file, for whoever starts without them. `false`: they say nothing.
+pub(crate) fn keep(data: &DataDir, given: &Given) -> Result<bool, Error> {
+    if *given == Given::default() {
+        return Ok(false);
+    }
+    Settings::resolve(given.clone().or(Given::from_file(data)?))?;
+    let text = data.read(FILE)?.unwrap_or_default();
+    let mut document: DocumentMut = text.parse().map_err(|error| Error::Content {
+        path: data.file(FILE),
+        problem: format!("{error}"),
+    })?;
+    let mut set = |key: &str, item: Option<toml_edit::Item>| {
+        if let Some(item) = item {
+            document[key] = item;
+        }
+    };
+    let whole = |number: u64| value(i64::try_from(number).unwrap_or(i64::MAX));
+    let only = given.only.as_ref();
+    let authority = given.ca_file.as_ref();
+    set("name", given.name.as_ref().map(value));
+    set("listen", given.listen.map(|at| value(at.to_string())));
+    set("page", given.page.map(|port| value(i64::from(port))));
+    set("max_mbit", given.max_mbit.map(value));
+    set("month_gb", given.month_gb.map(value));
+    set("hours", given.hours.as_ref().map(value));
+    set(
+        "max_viewers",
+        given.max_viewers.map(|most| value(i64::from(most))),
+    );
+    set(
+        "only",
+        only.map(|names| value(names.iter().collect::<toml_edit::Array>())),
+    );
+    set("memory_mib", given.memory_mib.map(whole));
+    set(
+        "ca_file",
+        authority.map(|path| value(path.display().to_string())),
+    );
+    data.write(FILE, document.to_string().as_bytes())?;
+    Ok(true)
+}
+
 fn wrong(key: &'static str, problem: &str) -> Error {
     Error::Setting {
         key,
@@ -266,6 +308,36 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let data = DataDir::open(folder.path()).unwrap();
         (folder, data)
+    }
+
+    #[test]
+    fn what_flags_say_is_kept_for_who_starts_without_them() {
+        let (_folder, data) = data();
+        assert!(!keep(&data, &Given::default()).unwrap());
+        assert_eq!(data.read(FILE).unwrap(), None);
+        data.write(FILE, b"# mine\nhours = \"22:00-07:00\"\nmax_mbit = 3.0\n")
+            .unwrap();
+        let given = Given {
+            name: Some("Ben".to_owned()),
+            listen: Some("0.0.0.0:5000".parse().unwrap()),
+            page: Some(7790),
+            max_mbit: Some(12.5),
+            month_gb: Some(100.0),
+            hours: None,
+            max_viewers: Some(4),
+            only: Some(vec!["friday".to_owned()]),
+            memory_mib: Some(16),
+            ca_file: Some("/etc/ours.pem".into()),
+        };
+        assert!(keep(&data, &given).unwrap());
+        let hours = Some("22:00-07:00".to_owned());
+        assert_eq!(Given::from_file(&data).unwrap(), Given { hours, ..given });
+        assert!(data.read(FILE).unwrap().unwrap().starts_with("# mine"));
+        let wrong = Given {
+            max_mbit: Some(-1.0),
+            ..Given::default()
+        };
+        assert!(keep(&data, &wrong).is_err(), "checked before it is written");
     }
 
     #[test]
