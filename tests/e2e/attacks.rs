@@ -15,13 +15,15 @@ use testkit::{
         light::{self, Session},
     },
 };
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use types::{ByteCount, NodeId};
 
-use crate::support::{PLAYABLE, SOON, live, scenario, shared};
+use crate::support::{PLAYABLE, SOON, live, say, scenario, shared};
 
 /// For a viewer to be given a node, to link with it and to take a segment; a segment is 2 s.
 const CARRIED: Duration = Duration::from_secs(60);
+/// Three times what a test pull may take: two segments of 2 s.
+const TESTED: Duration = Duration::from_secs(12);
 /// For facts to be written and reconciled.
 const COUNTED: Duration = Duration::from_secs(30);
 
@@ -125,10 +127,11 @@ async fn an_accused_node_is_replaced_by_another() -> Result<()> {
         let altering = rogue(sandbox, "replaced", Fault::Alter).await?;
         let light = Light::watch(sandbox, "replaced").await?;
         let alone = Light::alone(sandbox, "replaced").await?;
-        until(&light, "wrong bytes came", |counts| counts.rejected > 0).await?;
-        // The coordinator asks for some itself, and finds them wrong: the node gets no more viewers.
         let owner = sandbox.owner().await?;
-        eventually(SOON, "the node is quarantined", || async {
+        until(&light, "wrong bytes came", |counts| counts.rejected > 0).await?;
+        let reported = Instant::now();
+        // The coordinator asks for some itself, and finds them wrong: the node gets no more viewers.
+        eventually(TESTED, "the node is quarantined", || async {
             let friends = friends(&owner, "replaced").await?;
             let caught = friends
                 .iter()
@@ -136,6 +139,10 @@ async fn an_accused_node_is_replaced_by_another() -> Result<()> {
             Ok(caught.then_some(()))
         })
         .await?;
+        say(&format!(
+            "a node is set aside {} ms after the first report",
+            reported.elapsed().as_millis()
+        ));
         let honest = rogue(sandbox, "replaced", Fault::Honest).await?;
         let counts = until(&light, "the honest node carries it", |counts| {
             counts

@@ -7,7 +7,7 @@ use testkit::{
     Turn, eventually,
     friends::{Fault, Light, PageCounts, Watchers, friends},
 };
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{COUNTED, playable, rogue, until};
 use crate::support::{say, scenario, shared};
@@ -21,7 +21,7 @@ async fn page_until(
     what: &str,
     wanted: impl Fn(&PageCounts) -> bool,
 ) -> Result<PageCounts> {
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     loop {
         let page = watchers.read().await?.pop().context("no page")?;
         if wanted(&page) {
@@ -126,15 +126,20 @@ async fn a_friend_that_is_too_slow_stalls_no_page() -> Result<()> {
             .await?;
         let playing = page_until(&mut watchers, "it plays", |page| page.time > 2.0).await?;
         watchers.forget().await?;
+        eventually(FOUND, "they are linked", || async {
+            Ok((slow.seen().opened > 0).then_some(()))
+        })
+        .await?;
+        let linked = Instant::now();
         let left = page_until(&mut watchers, "the slow one is left", |page| {
             page.left().slow + page.left().told > 0
         })
         .await?;
         say(&format!(
-            "a friend that is too slow is left; longest freeze {} ms",
+            "a friend that is too slow is left {} s after they were linked; longest freeze {} ms",
+            linked.elapsed().as_secs(),
             left.longest_freeze_ms
         ));
-        ensure!(slow.seen().opened > 0, "{:?}", slow.seen());
         ensure!(
             left.state == "playing" && left.longest_freeze_ms < 1500 && left.time > playing.time,
             "{left:?}"
