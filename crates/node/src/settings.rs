@@ -175,6 +175,15 @@ impl Limits {
     }
 }
 
+/// The file with what else the friend wrote there; an empty one where there is none.
+fn document(data: &DataDir) -> Result<DocumentMut, Error> {
+    let text = data.read(FILE)?.unwrap_or_default();
+    text.parse().map_err(|error| Error::Content {
+        path: data.file(FILE),
+        problem: format!("{error}"),
+    })
+}
+
 /// Limits as the local page shows and changes them. `None` leaves one as it is; 0 or an empty text lifts it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -221,11 +230,7 @@ pub(crate) fn change(
         ));
     }
     let mut file = Given::from_file(data)?;
-    let text = data.read(FILE)?.unwrap_or_default();
-    let mut document: DocumentMut = text.parse().map_err(|error| Error::Content {
-        path: data.file(FILE),
-        problem: format!("{error}"),
-    })?;
+    let mut document = document(data)?;
     if let Some(mbit) = change.max_mbit {
         document["max_mbit"] = value(mbit);
         file.max_mbit = Some(mbit);
@@ -257,11 +262,7 @@ pub(crate) fn keep(data: &DataDir, given: &Given) -> Result<bool, Error> {
         return Ok(false);
     }
     Settings::resolve(given.clone().or(Given::from_file(data)?))?;
-    let text = data.read(FILE)?.unwrap_or_default();
-    let mut document: DocumentMut = text.parse().map_err(|error| Error::Content {
-        path: data.file(FILE),
-        problem: format!("{error}"),
-    })?;
+    let mut document = document(data)?;
     let mut set = |key: &str, item: Option<toml_edit::Item>| {
         if let Some(item) = item {
             document[key] = item;

@@ -103,8 +103,8 @@ async fn run(
 }
 
 impl Carrying {
-    /// Sums days anew of which something changed, some at once, those first that changed first. Answers how many. A
-    /// day that can't be summed keeps no other from it, and comes again.
+    /// Sums days anew of which something changed, some at once, the newest first. Answers how many. A day that
+    /// can't be summed keeps no other from it, and comes again.
     pub async fn roll_up(&self) -> Result<usize, StorageError> {
         let dirty = Query::select()
             .columns([iden("stream_id"), iden("day_ms")])
